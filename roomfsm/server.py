@@ -10,6 +10,7 @@ import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 import trio
@@ -679,7 +680,7 @@ async def _open_media(
             # The rooms of a node that is gone move when its lease is over.
             slowly = kurento.adoption_time + 2 * settings.nodes.node_lease
             kurento = dataclasses.replace(kurento, adoption_time=slowly)
-            is_ours = lambda: cluster.membership.holds  # noqa: E731 (as short as it is)
+            is_ours = partial(_holds, cluster)
         async with open_media_pool(server.kurento, kurento, ours, at_once=False, is_ours=is_ours) as pool:
             yield _Media(pool)
         return
@@ -701,6 +702,11 @@ async def _open_media(
     ):
         child.holder = pool
         yield _Media(pool, child)
+
+
+def _holds(cluster: Cluster) -> bool:
+    """Whether this node's lease certainly goes on."""
+    return cluster.membership.holds
 
 
 def _port(listeners: Sequence[trio.SocketListener]) -> int:

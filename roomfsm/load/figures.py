@@ -159,7 +159,7 @@ class Figures:
 
 @dataclass(slots=True)
 class _Line[Person]:
-    """A line of chat: who said it and when, who is to be told, and who was."""
+    """A line of chat: its speaker, when it was sent, who is to be told, and who was told already."""
 
     speaker: Person
     sent: float

@@ -13,7 +13,7 @@ MOST_LINES = 10_000.0
 MOST_SECONDS = 3_600.0
 """The bounds of one test. A test with more people than one process can act for is several tests at a time."""
 LEAST_VIDEO, MOST_VIDEO = 15.0, 5_000.0
-"""Of the pictures of one presenter, in kbit/s."""
+"""The bounds of the rate at which one presenter sends pictures, in kbit/s."""
 MOST_PATH_RATE = 100_000.0
 """In kbit/s."""
 MOST_PATH_TIME = 5.0

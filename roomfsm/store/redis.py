@@ -178,7 +178,7 @@ return lost
 """
 
 _OWN = """
--- KEYS: owner, nodes. ARGV: who wants to own the store. If nodes own it, the answer is a node that is running.
+-- KEYS: owner, nodes. ARGV: the server that wants to own the store. If nodes own it, this returns one that runs.
 local owner = redis.call('GET', KEYS[1])
 if owner and string.sub(owner, 1, 6) == 'nodes ' then
   for _, node in ipairs(redis.call('HKEYS', KEYS[2])) do

@@ -165,7 +165,7 @@ async def _run(program: Program, servers: Mapping[str, int], options: argparse.N
                 run.leave.set()
             background.cancel_scope.cancel()
     began = time.perf_counter()
-    while any(held := await _held(servers)) and time.perf_counter() - began < PATIENCE:  # noqa: ASYNC110
+    while any(held := await _held(servers)) and time.perf_counter() - began < PATIENCE:  # noqa: ASYNC110 (media servers must be asked)
         await trio.sleep(0.05)
     print(f"endpoints that are left {time.perf_counter() - began:.1f} s after the last one has gone: {held}")
 

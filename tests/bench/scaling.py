@@ -78,7 +78,7 @@ class People:
     rooms: int
     in_room: int
     lines: float = 0.1
-    """Of chat, in each room."""
+    """How many lines of chat are said in each room."""
     stay: float = 1800.0
     """Seconds in a room."""
     presenters: int = 2
@@ -86,7 +86,7 @@ class People:
     stream: float = 500e3
     """Bit/s of a stream, picture and sound."""
     packets: float = 107.0
-    """Of a stream, a second: 57 of the picture and 50 of the sound."""
+    """How many packets a stream has each second: 57 carry the picture and 50 the sound."""
 
     @property
     def people(self) -> int:

@@ -31,7 +31,7 @@ LEASE = 1.5
 
 
 def eventually[T](ask: Callable[[], T], holds: Callable[[T], bool]) -> T:
-    """What is answered, once it is as it must be."""
+    """What is answered, once it is as it must be. Another process does not tell when, so it is asked again."""
     late = time.monotonic() + LOADED
     while not holds(answer := ask()):
         assert time.monotonic() < late, answer
