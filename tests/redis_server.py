@@ -15,11 +15,16 @@ from tests.ports import reserved_port
 from tests.processes import started, until_listening
 
 
+def needs_redis() -> None:
+    """Skip the test where there is no Redis, but not in CI."""
+    if shutil.which("redis-server") is None:
+        (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)("no Redis: apt-get install redis-server")
+
+
 @contextmanager
 def redis_server(folder: Path, *arguments: str, port: int | None = None) -> Iterator[str]:
     """A running Redis, by its URL. It writes nothing to the disk unless the arguments say so."""
-    if shutil.which("redis-server") is None:
-        (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)("no Redis: apt-get install redis-server")
+    needs_redis()
     if port is None:
         with reserved_port() as free, redis_server(folder, *arguments, port=free) as url:
             yield url

@@ -74,6 +74,12 @@ async def _check_redis(url: str) -> list[Finding]:
     if asked.evicts is not None:
         what = f"{place} drops rooms when its memory is full (maxmemory-policy {asked.evicts})"
         wrong.append(warning(_CHECK, what, "set maxmemory-policy noeviction in its settings"))
+    for silent in asked.silent:
+        what = f"of those that {place} names, one does not answer: {silent}"
+        wrong.append(warning(_CHECK, what, "start it, or take it out of --store"))
+    if asked.replicas == 0:
+        what = f"nobody would take over if the primary of {place} failed"
+        wrong.append(warning(_CHECK, what, "start a replica of it"))
     if asked.answers > _SLOW:
         what = f"{place} answers in {asked.answers * 1000:.0f} ms, and everything that is promised waits for that"
         wrong.append(warning(_CHECK, what, "use a Redis that is nearer, or less busy"))

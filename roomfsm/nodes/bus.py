@@ -16,9 +16,7 @@ is trimmed of what was read. After each trim, and on each new connection, it is 
 Redis that was started again without its data may give lower ids than before. What comes twice is dropped by its
 number.
 
-The two tasks have a connection each, which they open again when it fails or does not answer in time. They do not
-use coredis's pool, because a command through it costs twice as much, and because the pool loses a place for ever
-when a connection fails that waits for a pipeline or a blocking command.
+The two tasks have a connection each, which they open again when it fails or does not answer in time.
 """
 
 from __future__ import annotations
@@ -28,9 +26,9 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
-import coredis
 import msgspec
 import trio
+from coredis.connection import BaseConnection
 from coredis.exceptions import RedisError, ResponseError
 
 from roomfsm.log import get_logger
@@ -38,6 +36,7 @@ from roomfsm.nodes.counts import RECEIVED, SENT, NodeCounts
 from roomfsm.nodes.exchange import Broken, Received
 from roomfsm.nodes.link import Entry, Link
 from roomfsm.nodes.settings import BusSettings
+from roomfsm.store.redis_client import way_to
 
 _log = get_logger(__name__)
 
@@ -183,14 +182,14 @@ class Bus:
                 link.tick()
                 self._look_at(node, link)
 
-    async def write(self, connection: coredis.BaseConnection) -> None:
+    async def write(self, connection: BaseConnection) -> None:
         """Send what is due, until the connection fails."""
         while True:
             while self._due or self._delete:
                 await self._flush(connection)
             await self._work.heard()
 
-    async def _flush(self, connection: coredis.BaseConnection) -> None:
+    async def _flush(self, connection: BaseConnection) -> None:
         """Send what is due, in one round trip. What fails stays due."""
         entries = [(node, self._links[node].entry()) for node in self._due]
         xadd = (b"MAXLEN", b"~", _LONGEST, b"*", _FIELD)
@@ -215,7 +214,7 @@ class Bus:
         if refused is not None:
             raise refused
 
-    async def read(self, connection: coredis.BaseConnection) -> None:
+    async def read(self, connection: BaseConnection) -> None:
         """Take what comes, until the connection fails."""
         stream = _IN + self.me
         last, count, trims = _BEGINNING, 0, False
@@ -242,24 +241,23 @@ class Bus:
 async def open_bus(
     url: str, me: str, settings: BusSettings | None = None, counts: NodeCounts | None = None
 ) -> AsyncIterator[Bus]:
-    """The bus of the node with this id, in the Redis at a URL as coredis reads it.
+    """The bus of the node with this id, in the Redis at this address.
 
-    Redis need not be there: messages wait for it. What waits when the block ends is not sent. Raises `ValueError`
-    if the URL cannot be read.
+    Redis need not be there: messages wait for it. What waits when the block ends is not sent. Raises `StoreError`
+    if the address cannot be read.
     """
-    pool: Any = coredis.ConnectionPool.from_url(url, decode_components=True)
+    way = way_to(url)
     bus = Bus(me, settings or BusSettings(), counts)
     async with trio.open_nursery() as nursery:
 
-        async def keep(work: Callable[[coredis.BaseConnection], Awaitable[None]]) -> None:
+        async def keep(work: Callable[[BaseConnection], Awaitable[None]]) -> None:
             """Do this work on a connection of its own, and on a new one when it fails."""
             told = False
             while True:
                 began = trio.current_time()
-                connection = pool.connection_class(pool.location, **pool.connection_kwargs)
+                connection: BaseConnection | None = None
                 try:
-                    with trio.fail_after(_PATIENCE):
-                        await nursery.start(connection.run)
+                    connection = await way.connect(nursery)
                     await work(connection)
                 except _AWAY as error:
                     told = told and trio.current_time() - began < _QUIET
@@ -267,7 +265,8 @@ async def open_bus(
                         _log.warning("the bus has no redis", why=str(error) or type(error).__name__)
                     told = True
                 finally:
-                    connection.invalidate()
+                    if connection is not None:
+                        connection.invalidate()
                 await trio.sleep(_AGAIN)
 
         nursery.start_soon(keep, bus.read)
@@ -291,7 +290,7 @@ class _Bell:
         self._rung = trio.Event()
 
 
-def _request(connection: coredis.BaseConnection, name: bytes, *arguments: bytes | str | int) -> Awaitable[Any]:
+def _request(connection: BaseConnection, name: bytes, *arguments: bytes | str | int) -> Awaitable[Any]:
     """Send a command, and return what waits for its result: it may be one of several.
 
     If the result does not come in time, or nobody waits for it any more, the connection is ended.

@@ -11,12 +11,12 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
-import coredis
 import msgspec
 
 from roomfsm.nodes import scripts
 from roomfsm.store.interface import StoreCode, StoreError
-from roomfsm.store.redis import Fence, as_store_errors, owner_shown, shown
+from roomfsm.store.redis import Fence, owner_shown
+from roomfsm.store.redis_client import RedisClient, open_client
 from roomfsm.store.redis_keys import HOME, NODES, OWNER, ROOMS, TAG, TOKENS
 
 _KEYS = (OWNER, NODES, HOME, ROOMS, TOKENS, TAG + "incarnations", TAG + "recovering")
@@ -85,25 +85,17 @@ class Home:
 class Ledger:
     """What Redis knows of the nodes."""
 
-    def __init__(self, url: str, client: coredis.Redis[bytes], lease: float) -> None:
+    def __init__(self, client: RedisClient, lease: float) -> None:
         self._client = client
-        self.place = shown(url)
+        self.place = client.place
         self._ms = max(1, round(lease * 1000))
-        self._register = client.register_script(scripts.REGISTER)
-        self._beat = client.register_script(scripts.BEAT)
-        self._reap = client.register_script(scripts.REAP)
-        self._home_of = client.register_script(scripts.HOME_OF)
-        self._home_of_token = client.register_script(scripts.HOME_OF_TOKEN)
-        self._hand_over = client.register_script(scripts.HAND_OVER)
-        self._look = client.register_script(scripts.LOOK)
 
     async def register(self, info: Info, before: str | None, rooms: Iterable[str] = ()) -> Fence | Namesake:
         """Register as a new node, or, after Redis has lost its data, with the id `before` and with these rooms."""
         age = secrets.token_hex(4)
-        with as_store_errors(self.place):
-            answer: Any = await self._register(
-                _KEYS, [age, info.name, _encoder.encode(info), self._ms, before or "", *rooms]
-            )
+        answer = await self._client.run(
+            scripts.REGISTER, _KEYS, [age, info.name, _encoder.encode(info), self._ms, before or "", *rooms]
+        )
         match answer:
             case [b"named", bytes(age_now), bytes(node), beat, int(left), bytes(told)]:
                 return Namesake(age_now.decode(), node.decode(), beat, left / 1000, _decoder.decode(told))
@@ -118,10 +110,9 @@ class Ledger:
 
         Raises `Reaped` or `Forgotten`.
         """
-        with as_store_errors(self.place):
-            answer: Any = await self._beat(
-                _KEYS, [me.age, me.node, _encoder.encode(info), self._ms, number, *learned]
-            )
+        answer = await self._client.run(
+            scripts.BEAT, _KEYS, [me.age, me.node, _encoder.encode(info), self._ms, number, *learned]
+        )
         match self._checked(answer):
             case [b"reaped"]:
                 raise Reaped
@@ -134,8 +125,7 @@ class Ledger:
 
         This changes nothing, and needs no place among the nodes.
         """
-        with as_store_errors(self.place):
-            answer: Any = await self._look(_KEYS, [])
+        answer = await self._client.run(scripts.LOOK, _KEYS, [])
         match answer:
             case [bytes(owner), list(nodes)]:
                 return owner.decode(), _seen(nodes)
@@ -146,8 +136,7 @@ class Ledger:
 
         `for_sure` says that the node has ended, whatever its lease says.
         """
-        with as_store_errors(self.place):
-            answer: Any = await self._reap(_KEYS, [age, node, "1" if for_sure else "0"])
+        answer = await self._client.run(scripts.REAP, _KEYS, [age, node, "1" if for_sure else "0"])
         self._checked(answer)
 
     async def home_of(self, age: str, room: str, candidate: str) -> Home | float:
@@ -155,8 +144,7 @@ class Ledger:
 
         A number says for how many seconds the other nodes may still have to say which rooms they have.
         """
-        with as_store_errors(self.place):
-            answer: Any = await self._home_of(_KEYS, [age, room, candidate])
+        answer = await self._client.run(scripts.HOME_OF, _KEYS, [age, room, candidate])
         match self._checked(answer):
             case [b"wait", int(left)]:
                 return left / 1000
@@ -166,8 +154,7 @@ class Ledger:
 
     async def known_home(self, room: str) -> str | None:
         """The home of a room, alive or not; None if it has none."""
-        with as_store_errors(self.place):
-            home = await self._client.hget(HOME, room)
+        home = await self._client.request(b"HGET", HOME, room)
         return None if home is None else home.decode()
 
     async def home_of_token(self, age: str, token: bytes) -> tuple[str, str | None] | None:
@@ -175,8 +162,7 @@ class Ledger:
 
         None if nobody has this token. Raises `Forgotten`.
         """
-        with as_store_errors(self.place):
-            answer: Any = await self._home_of_token(_KEYS, [age, token])
+        answer = await self._client.run(scripts.HOME_OF_TOKEN, _KEYS, [age, token])
         match self._checked(answer):
             case [b"home", bytes(room), bytes(node)]:
                 return room.decode(), node.decode()
@@ -191,8 +177,7 @@ class Ledger:
 
         Returns whether that was possible. Raises `Forgotten`.
         """
-        with as_store_errors(self.place):
-            answer: Any = await self._hand_over(_KEYS, [me.age, me.node, room, to or ""])
+        answer = await self._client.run(scripts.HAND_OVER, _KEYS, [me.age, me.node, room, to or ""])
         return bool(self._checked(answer)[0] == b"ok")
 
     def _checked(self, answer: Any) -> Any:
@@ -215,9 +200,5 @@ def _seen(nodes: list[Any]) -> Sequence[Seen]:
 @asynccontextmanager
 async def open_ledger(url: str, lease: float) -> AsyncIterator[Ledger]:
     """A connection of its own, so that no beat waits behind a large commit. Raises `StoreError`."""
-    try:
-        client = coredis.Redis.from_url(url, decode_responses=False, verify_version=False, decode_components=True)
-    except ValueError as error:
-        raise StoreError(StoreCode.UNREACHABLE, f"{shown(url)} is no address of a Redis: {error}") from error
-    async with client:
-        yield Ledger(url, client, lease)
+    async with open_client(url) as client:
+        yield Ledger(client, lease)

@@ -10,6 +10,8 @@ All scripts check the owner first: `nodes AGE`. With another age, or none, Redis
 
 from __future__ import annotations
 
+from roomfsm.store.redis_client import Script
+
 _PRELUDE = """
 -- KEYS: owner, nodes, home, rooms, tokens, incarnations, recovering.
 local function lease(id) return '{roomfsm}:lease:' .. id end
@@ -24,7 +26,7 @@ local function known(age)
 end
 """
 
-REGISTER = (
+REGISTER = Script(
     _PRELUDE
     + """
 -- ARGV: an age, if Redis needs a new one; our name, and what others are to know of us; the lease in milliseconds;
@@ -69,7 +71,7 @@ return {'ok', id, age}
 """
 )
 
-BEAT = (
+BEAT = Script(
     _PRELUDE
     + """
 -- ARGV: age, our id, what others are to know of us, the lease in milliseconds, the number of the beat, and then
@@ -96,7 +98,7 @@ return {'ok', rooms, nodes}
 """
 )
 
-REAP = (
+REAP = Script(
     _PRELUDE
     + """
 -- ARGV: age, the id of the node that is removed, and '1' if its lease does not matter.
@@ -144,7 +146,7 @@ return {'ok'}
 """
 )
 
-LOOK = (
+LOOK = Script(
     _PRELUDE
     + """
 -- Changes nothing. Answers with the owner, and with each node, what it lets others know, and what is left of its
@@ -156,7 +158,7 @@ return {redis.call('GET', KEYS[1]) or '', nodes}
 """
 )
 
-HOME_OF = (
+HOME_OF = Script(
     _PRELUDE
     + """
 -- ARGV: age, the room, and the id of the node that becomes its home if it has none.
@@ -176,7 +178,7 @@ return {'home', candidate}
 """
 )
 
-HOME_OF_TOKEN = (
+HOME_OF_TOKEN = Script(
     _PRELUDE
     + """
 -- ARGV: age, and the hash of a token. Answers with the room, and with its home if that is alive.
@@ -189,7 +191,7 @@ if home and is_alive(home) then return {'home', room, home} else return {'none',
 """
 )
 
-HAND_OVER = (
+HAND_OVER = Script(
     _PRELUDE
     + """
 -- ARGV: age, our id, the room, and the id of the node that gets it. If that is empty, nobody does, which is

@@ -1,4 +1,4 @@
-"""A store in Redis (or Valkey), by coredis, which runs on Trio natively.
+"""A store in Redis (or Valkey).
 
 Single commands are dear: half a millisecond of our processor each. So a commit is one script, however many rooms
 and events it has, and Redis does all of it or nothing. What Redis has confirmed survives the end of this process.
@@ -14,9 +14,6 @@ Nodes own the store together, and each room belongs to one of them, its *home*. 
 By this the script refuses each room that has another home, and everything if the node is not registered any more,
 because the others took it for dead. The rest of the commit is done. Who is registered, and where rooms have their
 homes, is for `roomfsm.nodes` to say; the store only makes a node the home of a room that had none.
-
-The address is a URL as coredis reads it: `redis://` or `rediss://` (TLS), with user, password, host, port and
-number of the database.
 """
 
 from __future__ import annotations
@@ -24,24 +21,13 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager, suppress
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
 from enum import Enum, auto
 from statistics import median
-from typing import Any
-from urllib.parse import urlsplit
 
-import coredis
 import msgspec
 import trio
-from coredis.exceptions import (
-    AuthenticationError,
-    AuthorizationError,
-    BusyLoadingError,
-    RedisError,
-    ResponseError,
-)
-from coredis.exceptions import ConnectionError as NotConnected
 
 from roomfsm.store.interface import (
     Append,
@@ -55,6 +41,7 @@ from roomfsm.store.interface import (
     StoreError,
     Write,
 )
+from roomfsm.store.redis_client import Argument, RedisClient, Script, as_store_errors, open_client
 from roomfsm.store.redis_keys import HOME, NODES, NODES_OWN, OWNER, ROOMS, TAG, TOKENS
 
 _ASIDE = TAG + "aside"
@@ -66,7 +53,8 @@ _REFUSES = "noeviction"
 _OPENING = 5.0
 """Seconds in which Redis must answer at the start."""
 
-_COMMIT = """
+_COMMIT = Script(
+    """
 -- KEYS: owner, rooms, tokens, aside, remembered, nodes, home. ARGV: the owner as whom we write, our node (empty if
 -- we are the only server), and the writes, one after another. Everything is checked before anything is written.
 local owner, node = redis.call('GET', KEYS[1]), ARGV[2]
@@ -176,8 +164,10 @@ for _, w in ipairs(writes) do
 end
 return lost
 """
+)
 
-_OWN = """
+_OWN = Script(
+    """
 -- KEYS: owner, nodes. ARGV: the server that wants to own the store. If nodes own it, this returns one that runs.
 local owner = redis.call('GET', KEYS[1])
 if owner and string.sub(owner, 1, 6) == 'nodes ' then
@@ -188,11 +178,14 @@ end
 redis.call('SET', KEYS[1], ARGV[1])
 return ''
 """
+)
 
-_READ = """
+_READ = Script(
+    """
 local room = redis.call('HMGET', KEYS[1], 'base', 'snapshot')
 return {room[1] or '0', room[2], redis.call('LRANGE', KEYS[2], 0, -1)}
 """
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,19 +203,16 @@ class Fence:
 
 @asynccontextmanager
 async def open_redis(url: str, name: str, fence: Callable[[], Fence] | None = None) -> AsyncIterator[RedisStore]:
-    """Open the store in the Redis at a URL, and become its owner under this name. Raises `StoreError`.
+    """Open the store in the Redis at this address, and become its owner under this name. Raises `StoreError`.
 
     With a `fence` this server is one of the nodes that own it together, and is registered already. Each commit
     asks for the fence anew, because it changes if the node has to register again.
     """
-    try:
-        store, fault = RedisStore(url, name, fence), None
-    except ValueError as error:
-        raise StoreError(StoreCode.UNREACHABLE, f"{shown(url)} is no address of a Redis: {error}") from error
-    async with store.client:
+    fault = None
+    async with open_client(url) as client:
+        store = RedisStore(client, name, fence)
         try:
-            with as_store_errors(store.place), trio.fail_after(_OPENING):
-                await store.own()
+            await store.own()
         except StoreError as error:
             fault = error
         else:
@@ -253,22 +243,22 @@ class Asked:
     """The rule by which it drops something when its memory is full; None if it refuses to write then."""
     answers: float = 0.0
     """Seconds in which it answers, in the middle."""
+    silent: Sequence[str] = ()
+    """The Sentinels, or servers of a Cluster, that do not answer as they should, and why."""
+    replicas: int | None = None
+    """How many servers would take over if this one failed; None if there is nobody to decide that."""
 
 
 async def ask_redis(url: str) -> Asked:
-    """What the Redis at a URL says of itself. Raises `StoreError`.
+    """What the Redis at this address says of itself. Raises `StoreError`.
 
     Nobody is disturbed by that: the owner of the store stays the owner.
     """
-    place, fault = shown(url), None
-    try:
-        client = coredis.Redis.from_url(url, decode_responses=True, verify_version=False, decode_components=True)
-    except ValueError as error:
-        raise StoreError(StoreCode.UNREACHABLE, f"{place} is no address of a Redis: {error}") from error
-    async with client:
+    fault = None
+    async with open_client(url) as client:
         try:
-            with as_store_errors(place), trio.fail_after(_OPENING):
-                asked = await _ask(client, place)
+            with _at_the_start(client.place):
+                asked = await _ask(client)
         except StoreError as error:
             fault = error
     if fault is not None:
@@ -276,53 +266,61 @@ async def ask_redis(url: str) -> Asked:
     return asked
 
 
-async def _ask(client: coredis.Redis[str], place: str) -> Asked:
-    info: Any = await client.info("server")
-    version = tuple(int(part) for part in str(info.get("redis_version", "")).split(".") if part.isdecimal())
+async def _ask(client: RedisClient) -> Asked:
+    await client.request(b"PING")  # This opens the connection, which is not what is measured.
     took: list[float] = []
     for _ in range(_PINGS):
         began = trio.current_time()
-        await client.ping()
+        await client.request(b"PING")
         took.append(trio.current_time() - began)
-    asked = Asked(place, version, answers=median(took))
-    # Some services do not allow this question.
-    with suppress(ResponseError):
-        said = await client.config_get(["appendonly", "save", "maxmemory-policy"])
-        if said.get("appendonly") == "no":
-            asked = replace(asked, keeping=Keeping.SAVE_POINTS if said.get("save") else Keeping.NOTHING)
-        if (policy := said.get("maxmemory-policy", _REFUSES)) != _REFUSES:
-            asked = replace(asked, evicts=policy)
+    info = (await client.request(b"INFO", "server")).decode()
+    told = dict(line.split(":", 1) for line in info.splitlines() if ":" in line)
+    version = tuple(int(part) for part in told.get("redis_version", "").split(".") if part.isdecimal())
+    found = await client.find()
+    asked = Asked(client.place, version, answers=median(took), silent=found.faults, replicas=found.replicas)
+    if await _configured(client, "appendonly") == "no":
+        save = await _configured(client, "save")
+        asked = replace(asked, keeping=Keeping.SAVE_POINTS if save else Keeping.NOTHING)
+    if (policy := await _configured(client, "maxmemory-policy") or _REFUSES) != _REFUSES:
+        asked = replace(asked, evicts=policy)
     return asked
+
+
+async def _configured(client: RedisClient, name: str) -> str | None:
+    """A setting of Redis; None if it does not say. Some services do not allow the question."""
+    try:
+        said = await client.request(b"CONFIG", b"GET", name)
+    except StoreError as error:
+        if error.code is not StoreCode.FAILED:
+            raise
+        return None
+    value: bytes | None = said.get(name.encode())
+    return None if value is None else value.decode()
 
 
 class RedisStore:
     """A store in Redis. Implements `roomfsm.store.interface.Store`."""
 
-    def __init__(self, url: str, name: str, fence: Callable[[], Fence] | None = None) -> None:
-        self.client = coredis.Redis.from_url(
-            url, decode_responses=False, verify_version=False, decode_components=True
-        )
-        self._place = shown(url)
+    def __init__(self, client: RedisClient, name: str, fence: Callable[[], Fence] | None = None) -> None:
+        self._client = client
         self._name = name
         self._fence = fence
         self._me = f"{name} {secrets.token_hex(8)}"
-        self._commit = self.client.register_script(_COMMIT)
-        self._own = self.client.register_script(_OWN)
-        self._read = self.client.register_script(_READ)
 
     @property
     def place(self) -> str:
         """The address, without user and password."""
-        return self._place
+        return self._client.place
 
     async def own(self) -> None:
         """Become the owner, whoever was it before, unless nodes own it together. Raises `StoreError`."""
-        if self._fence is not None:
-            await self.client.ping()
-            return
-        node: Any = await self._own([OWNER, NODES], [self._me])
+        with _at_the_start(self.place):
+            if self._fence is not None:
+                await self._client.request(b"PING")
+                return
+            node = await self._client.run(_OWN, [OWNER, NODES], [self._me])
         if node:
-            detail = f"{self._place} belongs to nodes, one of which is {node.decode()}"
+            detail = f"{self.place} belongs to nodes, one of which is {node.decode()}"
             raise StoreError(StoreCode.TAKEN, f"{detail}; --node makes this server one of them")
 
     async def commit(self, writes: Sequence[Write]) -> Sequence[str]:
@@ -331,68 +329,49 @@ class RedisStore:
         me, node = (self._me, "") if fence is None else (fence.owner, fence.node)
         arguments = [argument for write in writes for argument in _arguments(write, self._name)]
         keys = [OWNER, ROOMS, TOKENS, _ASIDE, _REMEMBERED, NODES, HOME]
-        with as_store_errors(self._place):
-            answer: Any = await self._commit(keys, [me, node, *arguments])
+        answer = await self._client.run(_COMMIT, keys, [me, node, *arguments])
         match answer:
             case [b"ok", *lost]:
                 return tuple(room.decode() for room in lost)
             case [b"outlived"]:
                 if any(isinstance(write, Remember) for write in writes):
-                    raise StoreError(StoreCode.TAKEN, f"{self._place} does not know the node {node} any more")
+                    raise StoreError(StoreCode.TAKEN, f"{self.place} does not know the node {node} any more")
                 return tuple({write.room: None for write in writes if not isinstance(write, Remember)})
             case [b"taken", owner] if fence is None or not owner.startswith(NODES_OWN.encode()):
-                raise StoreError(StoreCode.TAKEN, f"{self._place} belongs to {owner_shown(owner)} now")
+                raise StoreError(StoreCode.TAKEN, f"{self.place} belongs to {owner_shown(owner)} now")
             case [b"conflict", room, position, found]:
-                detail = f"{self._place} has {found} events of the room {room.decode()!r}"
+                detail = f"{self.place} has {found} events of the room {room.decode()!r}"
                 code = StoreCode.CONFLICT if found < position else StoreCode.TAKEN
                 raise StoreError(code, f"{detail}, and this server has written {position}")
         # Redis was restarted without its data. Whoever notices that first owns it again. A node registers again.
         if fence is None:
-            with as_store_errors(self._place):
-                await self.client.set(OWNER, me, condition=coredis.PureToken.NX)
-        raise StoreError(StoreCode.FORGOTTEN, f"{self._place} has lost its data")
+            await self._client.request(b"SET", OWNER, me, b"NX")
+        raise StoreError(StoreCode.FORGOTTEN, f"{self.place} has lost its data")
 
     async def rooms(self) -> list[str]:
         """The keys of all rooms."""
-        with as_store_errors(self._place):
-            return sorted(room.decode() for room in await self.client.smembers(ROOMS))
+        return sorted(room.decode() for room in await self._client.request(b"SMEMBERS", ROOMS))
 
     async def read(self, room: str) -> Past:
         """What the store has of a room."""
-        with as_store_errors(self._place):
-            answer: Any = await self._read([f"{TAG}room:{room}", f"{TAG}events:{room}"], [])
-        base, snapshot, events = answer
+        keys = [f"{TAG}room:{room}", f"{TAG}events:{room}"]
+        base, snapshot, events = await self._client.run(_READ, keys, [])
         return Past(snapshot, int(base), tuple(events))
 
     async def room_of(self, token: bytes) -> str | None:
         """The room to which the token with this hash brings somebody back."""
-        with as_store_errors(self._place):
-            room = await self.client.hget(TOKENS, token)
+        room = await self._client.request(b"HGET", TOKENS, token)
         return None if room is None else room.decode()
 
     async def aside(self) -> list[Aside]:
         """The rooms that were set aside, the oldest first."""
-        with as_store_errors(self._place):
-            listed = await self.client.lrange(_ASIDE, 0, -1)
+        listed = await self._client.request(b"LRANGE", _ASIDE, 0, -1)
         return [Aside(*msgspec.msgpack.decode(one, type=tuple[str, int, str])) for one in listed]
 
     async def remembered(self, what: str) -> bytes | None:
         """The value that a server of this name has kept."""
-        with as_store_errors(self._place):
-            value: bytes | None = await self.client.hget(_REMEMBERED, _own(what, self._name))
+        value: bytes | None = await self._client.request(b"HGET", _REMEMBERED, _own(what, self._name))
         return value
-
-
-def shown(url: str) -> str:
-    """The URL without what is secret in it."""
-    try:
-        parts = urlsplit(url)
-        host, port = parts.hostname or "", parts.port
-    except ValueError:
-        return "what --store names"
-    if ":" in host:
-        host = f"[{host}]"
-    return f"{parts.scheme}://{host}{f':{port}' if port else ''}{parts.path}"
 
 
 def owner_shown(owner: bytes) -> str:
@@ -407,7 +386,7 @@ def _own(what: str, name: str) -> str:
     return f"{what} of {name}"
 
 
-def _arguments(write: Write, name: str) -> list[str | bytes | int]:
+def _arguments(write: Write, name: str) -> list[Argument]:
     """The write as the script reads it: its kind, the room, a number, and three lists with their lengths.
 
     `name` is this server.
@@ -429,18 +408,7 @@ def _arguments(write: Write, name: str) -> list[str | bytes | int]:
 
 
 @contextmanager
-def as_store_errors(place: str) -> Iterator[None]:
-    """Raise `StoreError` for what coredis raises."""
-    try:
+def _at_the_start(place: str) -> Iterator[None]:
+    """Redis must answer soon. Raises `StoreError`."""
+    with as_store_errors(place), trio.fail_after(_OPENING):
         yield
-    except (AuthenticationError, AuthorizationError) as error:
-        raise StoreError(StoreCode.UNREACHABLE, f"{place}: {error}") from error
-    except (TimeoutError, trio.TooSlowError) as error:
-        raise StoreError(StoreCode.SLOW, f"{place}: no answer in time") from error
-    except (NotConnected, BusyLoadingError, OSError, trio.BrokenResourceError) as error:
-        raise StoreError(StoreCode.UNREACHABLE, f"{place}: {error or type(error).__name__}") from error
-    except ResponseError as error:
-        code = StoreCode.FULL if "OOM" in str(error) else StoreCode.FAILED
-        raise StoreError(code, f"{place}: {error}") from error
-    except RedisError as error:
-        raise StoreError(StoreCode.FAILED, f"{place}: {error}") from error

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from urllib.parse import urlsplit
 
 from roomfsm import ranges
 from roomfsm.ranges import Bytes, Count, Seconds, SettingsError
+from roomfsm.store.redis_address import AddressError, read_address
 
 NOWHERE = "none"
 """The value of `--data` with which nothing is kept."""
-_SCHEMES = ("redis", "rediss")
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +30,9 @@ class StoreSettings:
         default=None,
         metadata={
             "help": "The address of a Redis in which the rooms are kept, instead of a folder: "
-            "redis://[USER:PASSWORD@]HOST[:PORT][/NUMBER], or rediss:// with TLS. It needs roomfsm[redis].",
+            "redis://[USER:PASSWORD@]HOST[:PORT][/NUMBER], redis+sentinel://…HOST[:PORT][,HOST…]/SERVICE with "
+            "Sentinels, redis+cluster://…HOST[:PORT][,HOST…] for a Cluster, or rediss… with TLS. It needs "
+            "roomfsm[redis].",
             "secret": True,
         },
     )
@@ -69,22 +70,7 @@ class StoreSettings:
             return
         if self.data is not None:
             raise SettingsError("--data and --store: the rooms are kept in one place, so give one of the two")
-        fault = redis_fault(self.store)
-        if fault is not None:
-            # The address is not repeated, because it may have a password in it.
-            raise SettingsError(f"--store: {fault}")
-
-
-def redis_fault(url: str) -> str | None:
-    """What is wrong with the address of a Redis; None if nothing is."""
-    try:
-        parts = urlsplit(url)
-        port = parts.port
-    except ValueError as error:
-        return f"the address cannot be read: {error}"
-    if parts.scheme not in _SCHEMES or not parts.hostname or port == 0:
-        return "the address of a Redis is redis://HOST[:PORT][/NUMBER], or rediss:// with TLS"
-    number = parts.path.removeprefix("/")
-    if number and not (number.isascii() and number.isdigit()):
-        return "what comes after the host and the port is the number of the database"
-    return None
+        try:
+            read_address(self.store)
+        except AddressError as error:
+            raise SettingsError(f"--store: {error}") from error

@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 import coredis
 import pytest
 import trio
+from coredis.connection import TCPLocation
 from trio.testing import wait_all_tasks_blocked
 
 from roomfsm.lifecycle.table import Step
@@ -34,6 +35,17 @@ async def until(holds: Callable[[], bool]) -> None:
     with trio.fail_after(LOADED):
         while not holds():
             await wait_all_tasks_blocked(0.01)
+
+
+type Client = coredis.Redis[bytes] | coredis.RedisCluster[bytes]
+
+
+def client_of(url: str) -> Client:
+    """A client of coredis, for what only tests do."""
+    if not url.startswith("redis+cluster://"):
+        return coredis.Redis.from_url(url)
+    host, _, port = url.removeprefix("redis+cluster://").partition(",")[0].partition(":")
+    return coredis.RedisCluster(startup_nodes=[TCPLocation(host, int(port))], decode_responses=False)
 
 
 class Relay:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-import coredis
 import trio
 from hypothesis import given
 from hypothesis import strategies as st
@@ -18,7 +17,7 @@ from roomfsm.store.interface import Append, Forget, Snapshot
 from roomfsm.store.redis import Fence, RedisStore, open_redis
 from roomfsm.store.redis_keys import HOME, NODES
 from tests.examples import examples
-from tests.nodes.company import LONG
+from tests.nodes.company import LONG, Client, client_of
 
 NAMES = ("ada", "bob", "cyd")
 ROOMS = ("blue", "red")
@@ -55,7 +54,7 @@ class Task:
 class World:
     ledger: Ledger
     store: RedisStore
-    client: coredis.Redis[bytes]
+    client: Client
     fences: dict[str, Fence] = field(default_factory=dict)
     """The nodes that believe to be registered."""
     tasks: list[Task] = field(default_factory=list)
@@ -181,13 +180,13 @@ class World:
 
 @given(course=st.lists(actions, min_size=20, max_size=60))
 @examples(15)
-def test_each_room_has_one_writer_and_loses_nothing(redis: str, course: list[Action]) -> None:
+def test_each_room_has_one_writer_and_loses_nothing(anywhere: str, course: list[Action]) -> None:
     async def main() -> None:
-        async with coredis.Redis.from_url(redis) as client:
+        async with client_of(anywhere) as client:
             await client.flushdb()
-            async with open_ledger(redis, LONG) as ledger:
+            async with open_ledger(anywhere, LONG) as ledger:
                 worlds: list[World] = []
-                async with open_redis(redis, "a test", lambda: worlds[0].writer) as store:
+                async with open_redis(anywhere, "a test", lambda: worlds[0].writer) as store:
                     world = World(ledger, store, client)
                     worlds.append(world)
                     for action in BEGINNING + course:

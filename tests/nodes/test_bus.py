@@ -19,6 +19,7 @@ from roomfsm.nodes.exchange import Broken, Received
 from roomfsm.nodes.link import Entry
 from roomfsm.nodes.settings import BusSettings
 from tests.mediaserver.tcp_relay import Relay, open_relay
+from tests.nodes.company import client_of
 from tests.ports import reserved_port
 from tests.redis_server import redis_server
 
@@ -36,12 +37,6 @@ async def redis(redis: str) -> str:
 def without_ticks(monkeypatch: pytest.MonkeyPatch) -> None:
     """No link asks anything, so that nothing is under way but what the test sends, and nothing is trimmed."""
     monkeypatch.setattr(bus_module, "_TICK", 3600.0)
-
-
-@asynccontextmanager
-async def client_of(url: str) -> AsyncIterator[coredis.Redis[bytes]]:
-    async with coredis.Redis.from_url(url) as client:
-        yield client
 
 
 @asynccontextmanager
@@ -122,10 +117,11 @@ async def works(one: Bus, other: Bus) -> None:
         assert await anext(receiver) == Received(sender.me, b"works")
 
 
-async def test_messages_come_in_order_from_many_to_many(redis: str) -> None:
+async def test_messages_come_in_order_from_many_to_many(anywhere: str) -> None:
     nodes = [f"node{number}/{number}" for number in range(4)]
     async with AsyncExitStack() as stack:
-        buses = [await stack.enter_async_context(open_bus(redis, node)) for node in nodes]
+        await (await stack.enter_async_context(client_of(anywhere))).flushall()
+        buses = [await stack.enter_async_context(open_bus(anywhere, node)) for node in nodes]
 
         async def say(bus: Bus) -> None:
             for number in range(300):

@@ -21,7 +21,8 @@ from roomfsm.store.interface import (
     StoreError,
     Write,
 )
-from roomfsm.store.redis import Fence, RedisStore, open_redis, shown
+from roomfsm.store.redis import Fence, RedisStore, open_redis
+from roomfsm.store.redis_address import shown
 from roomfsm.store.redis_keys import HOME, NODES, OWNER
 from tests.ports import reserved_port
 from tests.redis_server import redis_server
@@ -197,14 +198,20 @@ async def test_a_password_in_the_address_opens_it_and_a_wrong_one_is_told_withou
                 async with open_redis(wrong, "me"):
                     pass
             assert raised.value.code is StoreCode.UNREACHABLE
-            assert "ses" not in str(raised.value)
+            assert not any(part in str(raised.value) for part in ("ses%40me", "ses@me"))
 
 
-async def test_it_speaks_tls(tmp_path: Path) -> None:
-    certificate, key = tmp_path / "cert.pem", tmp_path / "key.pem"
+async def make_certificate(folder: Path) -> tuple[Path, Path]:
+    """A certificate that vouches for itself, and its key."""
+    certificate, key = folder / "cert.pem", folder / "key.pem"
     subject = ["-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1"]
     make = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", *subject]
     await trio.run_process([*make, "-keyout", key, "-out", certificate], capture_stderr=True)
+    return certificate, key
+
+
+async def test_it_speaks_tls(tmp_path: Path) -> None:
+    certificate, key = await make_certificate(tmp_path)
     with reserved_port() as port:
         tls = ["--tls-port", str(port), "--tls-cert-file", str(certificate), "--tls-key-file", str(key)]
         with redis_server(tmp_path, *tls, "--tls-auth-clients", "no"):
