@@ -45,6 +45,10 @@ class Seat:
         self.socket.setblocking(False)
         self._buffer = bytearray()
 
+    def upgrade(self) -> None:
+        """Ask for the websocket."""
+        self.send(_UPGRADE.format(port=self.socket.getpeername()[1]).encode())
+
     def send(self, data: bytes) -> None:
         assert self.socket.send(data) == len(data)
 
@@ -104,7 +108,7 @@ class Crowd:
         """Open more connections, as far as the server's welcome."""
         newcomers = self.connect(count)
         for seat in newcomers:
-            seat.send(_UPGRADE.format(port=self._port).encode())
+            seat.upgrade()
         self.expect(newcomers, WELCOME)
         return newcomers
 

@@ -10,7 +10,7 @@ import select
 import socket
 import struct
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable, MutableMapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
@@ -87,7 +87,7 @@ class Audience:
     """The viewers of one source."""
 
     def __init__(self) -> None:
-        self.sent_at: dict[PacketId, int] = {}
+        self.sent_at: MutableMapping[PacketId, int] = {}
         """When each measured packet was sent, in ns."""
         self.latencies: list[float] = []
         """Of each measured packet at each viewer, in ms."""
@@ -105,10 +105,10 @@ class Audience:
         self._viewers[peer.socket.fileno()] = _Viewer(peer)
         self._poll.register(peer.socket, select.EPOLLIN)
 
-    async def align(self, sent: dict[PacketId, int]) -> None:
+    async def align(self, sent: Iterable[PacketId]) -> None:
         """Learn every viewer's numbering from its newest packets and the newest of those `sent`."""
         await trio.sleep(0.5)
-        last = dict(sent.keys())
+        last = dict(sent)
         for viewer in self._viewers.values():
             viewer.shift = {kind: last[kind] - number for kind, number in viewer.last.items() if kind in last}
 
@@ -177,7 +177,7 @@ async def open_audience() -> AsyncIterator[Audience]:
         audience.close()
 
 
-async def publish(publisher: TestPeer, load: Load, seconds: float, sent_at: dict[PacketId, int]) -> int:
+async def publish(publisher: TestPeer, load: Load, seconds: float, sent_at: MutableMapping[PacketId, int]) -> int:
     """Send the load's packets on schedule and note when each was sent; returns how many."""
     schedule = load.schedule(seconds)
     begin = trio.current_time()
