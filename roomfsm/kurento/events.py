@@ -241,6 +241,23 @@ OPTIONAL: dict[str, type[EndpointEvent]] = {struct.__name__: struct for struct i
 """Events that a media server may not have. If it refuses the subscription, it is not asked again."""
 
 
+def says_closed(event: EndpointEvent) -> bool:
+    """Whether the other side has closed the media connection."""
+    return isinstance(event, DtlsConnectionStateChange) and event.state is DtlsConnectionState.CLOSED
+
+
+def says_lost(event: EndpointEvent) -> bool:
+    """Whether the media connection has failed, or is lost."""
+    match event:
+        case (
+            DtlsConnectionStateChange(state=DtlsConnectionState.FAILED)
+            | IceComponentStateChanged(state=IceComponentState.FAILED)
+            | MediaStateChanged(new_state=MediaState.DISCONNECTED)
+        ):
+            return True
+    return False
+
+
 class _Envelope(msgspec.Struct):
     type: str
     object: str

@@ -2,8 +2,9 @@
 
 A media server has only so many viewers. Beyond that, a stream is relayed to another media server: an endpoint at
 the one, which is a viewer of the stream there, and an endpoint at the other, which is a presenter there, are
-connected with each other. The first makes the offer, and the second answers it. Nobody but the two media servers
-and the room knows of it, so no message reaches this machine.
+connected with each other. The first makes the offer, and the second answers it. If they lose each other, the relay
+begins anew under its viewers, who need not negotiate again. Nobody but the two media servers and the room knows of
+it, so no message reaches this machine.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from roomfsm.lifecycle.stream import CONNECT_TIMEOUT
 from roomfsm.lifecycle.table import STAYS, Row, State, Table
 
 ENDPOINTS = "endpoints"
-"""The endpoint that sends, and the one that receives."""
+"""The endpoint that sends, and the one that receives. If these lose each other, two others take their place."""
 
 _open = ("asked", "described", "connected", "live", "stalled")
 
@@ -40,6 +41,7 @@ RELAY: Table[None] = Table(
         Row(("flowing",), ("live",), STAYS),
         Row(("silent",), ("live",), "stalled"),
         Row(("silent",), ("described", "connected", "stalled"), STAYS),
+        Row(("lost",), ("connected", "live", "stalled"), "asked"),
         Row(("end",), _open, "ended"),
     ),
     causes={
@@ -47,6 +49,8 @@ RELAY: Table[None] = Table(
         "connected": "the connection between the two media servers is up",
         "flowing": "the receiving media server sees media flow",
         "silent": "the receiving media server sees no media flow",
+        "lost": "the two media servers have lost each other, or the sending one is lost, and two other endpoints "
+        "are made",
         "end": "nobody watches the stream there any more, it has ended, or a media server failed",
     },
 )

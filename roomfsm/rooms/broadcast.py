@@ -38,6 +38,7 @@ from roomfsm.rooms.journal import Journal
 from roomfsm.rooms.legs import Stream, View, leaves
 from roomfsm.rooms.scope import ChildScope
 from roomfsm.rooms.settings import RoomSettings
+from roomfsm.rooms.source import Source
 from roomfsm.rooms.spread import RelayTold, Spread
 
 _log = get_logger(__name__)
@@ -204,8 +205,8 @@ class Broadcast:
         return True
 
     @asynccontextmanager
-    async def sink(self, stream: Stream, left: str | None) -> AsyncIterator[tuple[WebRtcEndpoint, WebRtcEndpoint]]:
-        """The endpoint from which a view gets the stream, and an endpoint for the view, as with `source`.
+    async def sink(self, stream: Stream, left: str | None) -> AsyncIterator[tuple[Source, WebRtcEndpoint]]:
+        """The source from which a view gets the stream, and an endpoint for the view, as with `source`.
 
         If there are many views, they may be at another media server.
         """
@@ -217,7 +218,7 @@ class Broadcast:
                 yield found
         else:
             async with self._spread.adopted(self._pipeline, left) as endpoint:
-                yield source, endpoint
+                yield Source(self._pipeline, source), endpoint
 
     @property
     def relays(self) -> list[RelayTold]:

@@ -27,8 +27,8 @@ from __future__ import annotations
 
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Collection
-from contextlib import AbstractAsyncContextManager, ExitStack
+from collections.abc import Callable, Collection, Iterator
+from contextlib import AbstractAsyncContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import ClassVar, Protocol
 
@@ -51,17 +51,15 @@ from roomfsm.kurento.events import (
     EndpointEvent,
     Error,
     IceCandidateFound,
-    IceComponentState,
-    IceComponentStateChanged,
     MediaFlowInStateChanged,
     MediaFlowOutStateChanged,
     MediaFlowState,
     MediaPausedState,
     MediaPausedStateChanged,
-    MediaState,
-    MediaStateChanged,
     MediaType,
     SessionResumed,
+    says_closed,
+    says_lost,
 )
 from roomfsm.kurento.objects import WebRtcEndpoint
 from roomfsm.lifecycle.stream import (
@@ -87,6 +85,7 @@ from roomfsm.rooms.lite_agents import lite_agent
 from roomfsm.rooms.offer_words import about_offer
 from roomfsm.rooms.participant import Participant
 from roomfsm.rooms.settings import RoomSettings
+from roomfsm.rooms.source import Source
 from roomfsm.tracing import trace
 
 _ALL = frozenset({MediaType.AUDIO, MediaType.VIDEO})
@@ -115,10 +114,8 @@ class Endpoints(Protocol):
     def source(self, left: str | None) -> AbstractAsyncContextManager[WebRtcEndpoint]:
         """An endpoint for a stream: a new one, or the one with this id that was left."""
 
-    def sink(
-        self, stream: Stream, left: str | None
-    ) -> AbstractAsyncContextManager[tuple[WebRtcEndpoint, WebRtcEndpoint]]:
-        """The endpoint from which a view gets this stream, and an endpoint for the view, as with `source`."""
+    def sink(self, stream: Stream, left: str | None) -> AbstractAsyncContextManager[tuple[Source, WebRtcEndpoint]]:
+        """The source from which a view gets this stream, and an endpoint for the view, as with `source`."""
 
 
 class LegFailed(Exception):
@@ -374,13 +371,9 @@ class Leg(Model, ABC):
                         self._send_candidate(found)
                 case DtlsConnectionStateChange(state=DtlsConnectionState.CONNECTED):
                     await self._move("connected", endpoint, begun=self._flowing)
-                case DtlsConnectionStateChange(state=DtlsConnectionState.CLOSED):
+                case _ if says_closed(event):
                     raise LegFailed(ErrorCode.MEDIA_FAILED, "the browser closed its media connection")
-                case (
-                    DtlsConnectionStateChange(state=DtlsConnectionState.FAILED)
-                    | IceComponentStateChanged(state=IceComponentState.FAILED)
-                    | MediaStateChanged(new_state=MediaState.DISCONNECTED)
-                ):
+                case _ if says_lost(event):
                     raise LegFailed(ErrorCode.MEDIA_FAILED, "the media connection to the browser is lost")
                 case Error(type="STREAM_ERROR_CODEC_NOT_FOUND" | "STREAM_ERROR_DECRYPT", description=description):
                     raise LegFailed(ErrorCode.MEDIA_FAILED, about_offer(description, self.offer), description)
@@ -552,13 +545,15 @@ class View(Leg):
         self.stream = stream
         self.reason: str | None = None
         """The reason for the view's state that its viewer was told; None if there was none."""
-        self._source: WebRtcEndpoint | None = None
-        """The endpoint from which the view gets the stream: the stream's own one, or that of a relay."""
+        self._source: Source | None = None
+        """Where the view gets the stream: at the stream's own endpoint, or that of a relay."""
+        self._fed_by: WebRtcEndpoint | None = None
+        """The endpoint of the source that is, or was, connected to the view."""
         self._size = Size.LARGE
         self._size_told = left is None
         """Whether the viewer has told this run how large the picture is seen."""
         self._passing: frozenset[MediaType] = frozenset()
-        """The media of the stream that are connected to the view."""
+        """The media that are connected to the view from there."""
         self._adapting = False
         self._flow_unknown = False
         """Whether the media server must be asked about the flow, because the picture was not wanted meanwhile."""
@@ -572,21 +567,35 @@ class View(Leg):
     async def _hold(self, endpoints: Endpoints) -> None:
         async with endpoints.sink(self.stream, self.left) as (source, endpoint):
             self._source = source
-            if self.left is not None:
-                self._passing = _ALL & await source.connected_to(endpoint)
+            if self.left is None:
+                await self._connect(source, endpoint)
+            else:
+                self._fed_by = await source.after(None)
+                self._passing = _ALL & await self._fed_by.connected_to(endpoint)
                 # The view may have ended meanwhile.
                 await trio.lowlevel.checkpoint_if_cancelled()
                 if not self._size_told and MediaType.VIDEO not in self._passing:
                     self.adjust(Size.NONE)
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._follow_source, source)
                 await self._negotiate(endpoint)
-                return
-            self._passing = self._wanted
-            if self._passing == _ALL:
-                await source.connect(endpoint)
-            else:
-                for kind in sorted(self._passing):
-                    await source.connect(endpoint, kind)
-            await self._negotiate(endpoint)
+                nursery.cancel_scope.cancel()
+
+    async def _connect(self, source: Source, endpoint: WebRtcEndpoint) -> None:
+        """Connect the view before its offer is answered: the answer depends on the codecs of the stream."""
+        while self._fed_by is None:
+            feeding, wanted = await source.after(None), self._wanted
+            with _unless_replaced(source, feeding):
+                for kind in (None,) if wanted == _ALL else sorted(wanted):
+                    await feeding.connect(endpoint, kind)
+                self._fed_by, self._passing = feeding, wanted
+
+    async def _follow_source(self, source: Source) -> None:
+        """Connect the view again whenever another endpoint feeds it."""
+        feeding = self._fed_by
+        while True:
+            feeding = await source.after(feeding)
+            self.adapt()
 
     @property
     def paused(self) -> bool:
@@ -621,12 +630,19 @@ class View(Leg):
 
         A view that is not answered yet does so as soon as it is.
         """
-        as_wanted = self._wanted == self._passing and not self._flow_unknown
-        if self._working is None or self._adapting or as_wanted:
+        if self._working is None or self._adapting or self._as_wanted:
             return
         nursery, endpoint = self._working
         self._adapting = True
         nursery.start_soon(self._adapt, endpoint)
+
+    @property
+    def _as_wanted(self) -> bool:
+        """Whether nothing has to be done, or can be, because the source has no endpoint now."""
+        assert self._source is not None
+        feeding = self._source.endpoint
+        as_wanted = self._wanted == self._passing and not self._flow_unknown
+        return feeding is None or (as_wanted and feeding is self._fed_by)
 
     async def _adapt(self, endpoint: WebRtcEndpoint) -> None:
         """Connect and disconnect until it is as it is wanted, which may change meanwhile."""
@@ -634,20 +650,29 @@ class View(Leg):
         assert source is not None
         # A viewer may think better of it at once.
         await trio.lowlevel.checkpoint()
-        while (wanted := self._wanted) != self._passing or self._flow_unknown:
-            for kind in sorted(self._passing - wanted):
-                await source.disconnect(endpoint, kind)
-            begun = wanted - self._passing
-            for kind in sorted(begun):
-                await source.connect(endpoint, kind)
-            self._passing = wanted
-            asks = MediaType.VIDEO in begun or (self._flow_unknown and MediaType.VIDEO in wanted)
-            self._flow_unknown = False
-            if asks:
-                # Even if the media server did not notice the pause, the viewer needs a keyframe after it.
-                self._flowing = self._flowing - {MediaType.VIDEO}
-                await self._ask_flow(endpoint)
+        while not self._as_wanted:
+            feeding = source.endpoint
+            assert feeding is not None
+            if feeding is not self._fed_by:
+                self._fed_by, self._passing = feeding, frozenset()
+            with _unless_replaced(source, feeding):
+                await self._pass(feeding, endpoint, self._wanted)
         self._adapting = False
+
+    async def _pass(self, feeding: WebRtcEndpoint, endpoint: WebRtcEndpoint, wanted: frozenset[MediaType]) -> None:
+        """Have the view fed with what is wanted."""
+        for kind in sorted(self._passing - wanted):
+            await feeding.disconnect(endpoint, kind)
+        begun = wanted - self._passing
+        for kind in sorted(begun):
+            await feeding.connect(endpoint, kind)
+        self._passing = wanted
+        asks = MediaType.VIDEO in begun or (self._flow_unknown and MediaType.VIDEO in wanted)
+        self._flow_unknown = False
+        if asks:
+            # Even if the media server did not notice the pause, the viewer needs a keyframe after it.
+            self._flowing = self._flowing - {MediaType.VIDEO}
+            await self._ask_flow(endpoint)
 
     def _flow_of(self, event: EndpointEvent) -> tuple[MediaType, MediaFlowState] | None:
         match event:
@@ -674,6 +699,16 @@ class View(Leg):
 
     async def _is_flowing(self, endpoint: WebRtcEndpoint, media_type: MediaType) -> bool:
         return await endpoint.is_flowing_in(media_type)
+
+
+@contextmanager
+def _unless_replaced(source: Source, feeding: WebRtcEndpoint) -> Iterator[None]:
+    """What is done with an endpoint that is gone, because another one has its place now, is done again."""
+    try:
+        yield
+    except ObjectGone:
+        if source.endpoint is feeding:
+            raise
 
 
 def refusal_of(group: BaseExceptionGroup[MediaServerError | LegFailed], offer: str) -> Refusal | None:

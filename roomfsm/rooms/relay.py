@@ -6,27 +6,26 @@ the stream where it comes from. That may be a relay, too, so that the relays of 
 
 from __future__ import annotations
 
+import math
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, contextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 
 import trio
 
 from roomfsm.kurento.candidates import BundledCandidates, IceCandidate
-from roomfsm.kurento.errors import KurentoError, MediaServerError, RequestTimedOut
+from roomfsm.kurento.errors import KurentoError, MediaServerError, ObjectGone, RequestTimedOut
 from roomfsm.kurento.events import (
     DtlsConnectionState,
     DtlsConnectionStateChange,
     EndpointEvent,
     IceCandidateFound,
-    IceComponentState,
-    IceComponentStateChanged,
     MediaFlowOutStateChanged,
     MediaFlowState,
-    MediaState,
-    MediaStateChanged,
     MediaType,
     SessionResumed,
+    says_closed,
+    says_lost,
 )
 from roomfsm.kurento.objects import BandwidthLimits, MediaPipeline, WebRtcEndpoint
 from roomfsm.kurento.relay_offer import narrowed
@@ -35,17 +34,11 @@ from roomfsm.lifecycle.stream import CONNECT_TIMEOUT
 from roomfsm.lifecycle.table import Model
 from roomfsm.log import get_logger
 from roomfsm.rooms.journal import Journal
-from roomfsm.rooms.shared import Fail
+from roomfsm.rooms.legs import leaves
+from roomfsm.rooms.shared import Fail, SharedLost
+from roomfsm.rooms.source import Source
 
 _log = get_logger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Source:
-    """Where a stream can be had: the endpoint from which it flows into this pipeline."""
-
-    pipeline: MediaPipeline
-    endpoint: WebRtcEndpoint
 
 
 _BOTH = (MediaType.AUDIO, MediaType.VIDEO)
@@ -71,14 +64,16 @@ def blamed(url: str) -> Iterator[None]:
 class Relay(Model):
     """One stream on its way to another media server. `key` names it in the journal.
 
-    `patience` is the number of seconds in which the two media servers must be connected.
+    `patience` is the number of seconds in which the two media servers must be connected. If they lose each other
+    later, the relay is made anew, but not twice within `pause` seconds.
     """
 
-    def __init__(self, key: str, journal: Journal, patience: float) -> None:
+    def __init__(self, key: str, journal: Journal, patience: float, pause: float) -> None:
         super().__init__(RELAY.initial)
         self.key = key
         self._journal = journal
         self._patience = patience
+        self._pause = pause
         self._flowing: set[MediaType] = set()
         self._up = trio.Event()
         """Set when the two media servers are connected."""
@@ -91,6 +86,8 @@ class Relay(Model):
         # The endpoints are scopes around whoever moves the machine.
         if CONNECT_TIMEOUT in step.left:
             self._up.set()
+        if CONNECT_TIMEOUT in step.entered:
+            self._up = trio.Event()
 
     @asynccontextmanager
     async def open(
@@ -102,60 +99,116 @@ class Relay(Model):
     ) -> AsyncIterator[Source]:
         """The stream in the pipeline `below`, from the source `above`, as soon as the two are connected.
 
-        Raises `RelayFailed` and `SharedLost`. What fails later is told by `fail`.
+        When the relay is made anew, `above` is asked again. Raises `SharedLost` if the pipeline is lost. Any other
+        failure is told by `fail`.
         """
         try:
-            async with above() as source, below() as pipeline, trio.open_nursery() as nursery:
-                ours, theirs = source.pipeline.server_url, pipeline.server_url
-                nursery.start_soon(self._expect_connection, theirs, fail)
-                async with _endpoint(source.pipeline, limits) as sender, _endpoint(pipeline, limits) as receiver:
-                    with blamed(ours):
-                        await source.endpoint.connect(sender)
-                        described = await source.endpoint.local_description()
-                        offer = narrowed(await sender.generate_offer(), described)
-                    with blamed(theirs):
-                        answer = await receiver.process_offer(offer)
-                    with blamed(ours):
-                        await sender.process_answer(answer)
-                    self.fire("described")
-                    nursery.start_soon(self._watch, _Side(sender, receiver, offer), fail)
-                    nursery.start_soon(self._watch, _Side(receiver, sender, answer, receives=True), fail)
-                    with blamed(ours):
-                        await sender.gather_candidates()
-                    with blamed(theirs):
-                        await receiver.gather_candidates()
-                    await self._up.wait()
-                    yield Source(pipeline, receiver)
-                    nursery.cancel_scope.cancel()
+            async with below() as pipeline, trio.open_nursery() as nursery:
+                source = Source(pipeline)
+                nursery.start_soon(self._keep_up, above, source, limits, fail)
+                await source.after(None)
+                yield source
+                nursery.cancel_scope.cancel()
         finally:
             self.fire("end")
 
-    async def _expect_connection(self, url: str, fail: Fail) -> None:
+    async def _keep_up(
+        self,
+        above: Callable[[], AbstractAsyncContextManager[Source]],
+        source: Source,
+        limits: BandwidthLimits,
+        fail: Fail,
+    ) -> None:
+        """Make the relay, and make it anew when it is lost, until it cannot be made."""
+        remade = -math.inf
+        while True:
+            why = await self._make(above, source, limits)
+            now = trio.current_time()
+            if "lost" not in RELAY.legal(self.state) or now < remade + self._pause:
+                return fail(why)
+            _log.info("relay lost, and made anew", relay=self.key, error=str(why))
+            self.fire("lost")
+            remade = now
+
+    async def _make(
+        self,
+        above: Callable[[], AbstractAsyncContextManager[Source]],
+        source: Source,
+        limits: BandwidthLimits,
+    ) -> Exception:
+        """Make the relay, and hold it until it is lost. Returns why it is."""
+        errors: list[Exception] = []
+        self._flowing = set()
+        try:
+            async with above() as origin, trio.open_nursery() as nursery:
+                nursery.start_soon(self._expect_connection, source.pipeline.server_url)
+                async with _pair(origin.pipeline, source.pipeline, limits) as (sender, receiver):
+                    await self._connect(origin, sender, receiver, nursery)
+                    await self._up.wait()
+                    source.replace(receiver)
+                    try:
+                        await trio.sleep_forever()
+                    finally:
+                        # Before it is released: whoever finds it gone then knows that there will be another one.
+                        source.replace(None)
+        except* (RelayFailed, SharedLost) as group:
+            errors = leaves(group)
+        return errors[0]
+
+    async def _connect(
+        self, origin: Source, sender: WebRtcEndpoint, receiver: WebRtcEndpoint, nursery: trio.Nursery
+    ) -> None:
+        """Let the two describe themselves to each other, and pass their candidates on in the nursery.
+
+        Raises `RelayFailed`.
+        """
+        ours, theirs = sender.server_url, receiver.server_url
+        feeding = await origin.after(None)
+        with blamed(ours):
+            await feeding.connect(sender)
+            described = await feeding.local_description()
+            offer = narrowed(await sender.generate_offer(), described)
+        with blamed(theirs):
+            answer = await receiver.process_offer(offer)
+        with blamed(ours):
+            await sender.process_answer(answer)
+        self.fire("described")
+        nursery.start_soon(_feed, origin, feeding, sender)
+        nursery.start_soon(self._watch, _Side(sender, receiver, offer))
+        nursery.start_soon(self._watch, _Side(receiver, sender, answer, receives=True))
+        with blamed(ours):
+            await sender.gather_candidates()
+        with blamed(theirs):
+            await receiver.gather_candidates()
+
+    async def _expect_connection(self, url: str) -> None:
         with trio.move_on_after(self._patience) as late:
             await self._up.wait()
         if late.cancelled_caught:
-            fail(RelayFailed(url, "no connection came up between two media servers"))
+            raise RelayFailed(url, "no connection came up between two media servers")
 
-    async def _watch(self, side: _Side, fail: Fail) -> None:
-        """Pass candidates on and follow what an endpoint tells, until it tells that it is over."""
+    async def _watch(self, side: _Side) -> None:
+        """Pass candidates on and follow what an endpoint tells, until it tells that it is over.
+
+        Raises `RelayFailed`.
+        """
         url, candidates = side.endpoint.server_url, BundledCandidates(side.description)
-        try:
+        with blamed(url):
             async for event in side.endpoint.events:
                 if isinstance(event, IceCandidateFound):
                     if (found := candidates.pick(event.candidate)) is not None:
                         await self._pass_on(found, side.other)
-                elif (why := _end_told_by(event)) is not None:
-                    return fail(RelayFailed(url, why))
+                elif says_closed(event) or says_lost(event):
+                    raise RelayFailed(url, "the connection between two media servers is lost")
                 else:
                     await self._follow(event, side)
-        except MediaServerError as error:
-            fail(RelayFailed(url, str(error)))
 
     async def _pass_on(self, candidate: IceCandidate, endpoint: WebRtcEndpoint) -> None:
-        try:
-            await endpoint.add_ice_candidate(candidate)
-        except (KurentoError, RequestTimedOut) as error:
-            _log.debug("candidate of a relay refused", relay=self.key, error=str(error))
+        with blamed(endpoint.server_url):
+            try:
+                await endpoint.add_ice_candidate(candidate)
+            except (KurentoError, RequestTimedOut) as error:
+                _log.debug("candidate of a relay refused", relay=self.key, error=str(error))
 
     async def _follow(self, event: EndpointEvent, side: _Side) -> None:
         match event:
@@ -188,21 +241,32 @@ class _Side:
 
 
 @asynccontextmanager
-async def _endpoint(pipeline: MediaPipeline, limits: BandwidthLimits) -> AsyncIterator[WebRtcEndpoint]:
-    """A new endpoint. Raises `RelayFailed`."""
-    async with AsyncExitStack() as stack:
+async def _pair(
+    above: MediaPipeline, below: MediaPipeline, limits: BandwidthLimits
+) -> AsyncIterator[tuple[WebRtcEndpoint, WebRtcEndpoint]]:
+    """A new endpoint in each of two pipelines. At the end neither waits for the release of the other.
+
+    Raises `RelayFailed`, alone or in a group.
+    """
+
+    async def hold(pipeline: MediaPipeline, *, task_status: trio.TaskStatus[WebRtcEndpoint]) -> None:
         with blamed(pipeline.server_url):
-            endpoint = await stack.enter_async_context(pipeline.endpoint(limits))
-        yield endpoint
+            async with pipeline.endpoint(limits) as endpoint:
+                task_status.started(endpoint)
+                await trio.sleep_forever()
+
+    async with trio.open_nursery() as nursery:
+        yield await nursery.start(hold, above), await nursery.start(hold, below)
+        nursery.cancel_scope.cancel()
 
 
-def _end_told_by(event: EndpointEvent) -> str | None:
-    """Why the connection is over, if the event says so."""
-    match event:
-        case (
-            DtlsConnectionStateChange(state=DtlsConnectionState.CLOSED | DtlsConnectionState.FAILED)
-            | IceComponentStateChanged(state=IceComponentState.FAILED)
-            | MediaStateChanged(new_state=MediaState.DISCONNECTED)
-        ):
-            return "the connection between two media servers is lost"
-    return None
+async def _feed(origin: Source, feeding: WebRtcEndpoint, sender: WebRtcEndpoint) -> None:
+    """Connect the sender to each endpoint that takes the place of the one that feeds it. Raises `RelayFailed`."""
+    while True:
+        feeding = await origin.after(feeding)
+        try:
+            with blamed(sender.server_url):
+                await feeding.connect(sender)
+        except RelayFailed as error:
+            if not isinstance(error.__cause__, ObjectGone) or origin.endpoint is feeding:
+                raise

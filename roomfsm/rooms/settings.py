@@ -200,7 +200,14 @@ class RoomSettings:
         default=30.0,
         metadata={
             "help": "For how many seconds after a relay failed the media server that is to blame gets no more "
-            "viewers of the room."
+            "viewers of the room, and a relay that was made anew is not made anew again."
+        },
+    )
+    views_again_rate: Rate = field(
+        default=50.0,
+        metadata={
+            "help": "How many viewers of a room a second are told that their media server, or the relay to it, is "
+            "lost. Their pages ask for the stream again at once."
         },
     )
     journal_entries: Count = field(

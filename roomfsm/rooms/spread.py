@@ -9,9 +9,10 @@ never moves.
 Everything but the home is shared by those who use it (`roomfsm.rooms.shared`): a relay by its views and by the
 relays that begin there, a branch by its relays. So a branch ends with its last view, and nobody has to count.
 
-A relay costs the home as much as a view does. A branch that fails takes its views with it. Their browsers are told
-so, and ask again. The media server that is to blame gets no view of this broadcast for a while (`relay_pause`). If
-there is no other, the home takes more than it should.
+A relay costs the home as much as a view does. One that is lost is made anew under its views. If that cannot be, or
+its branch is lost, its views end. Their browsers are told so, one after another, and ask again. The media server
+that is to blame gets no view of this broadcast for a while (`relay_pause`). If there is no other, the home takes
+more than it should.
 """
 
 from __future__ import annotations
@@ -33,9 +34,10 @@ from roomfsm.log import get_logger
 from roomfsm.protocol.errors import ErrorCode
 from roomfsm.rooms.journal import Journal
 from roomfsm.rooms.legs import LegFailed, Stream, leaves
-from roomfsm.rooms.relay import Relay, RelayFailed, Source, blamed
+from roomfsm.rooms.relay import Relay, RelayFailed, blamed
 from roomfsm.rooms.settings import RoomSettings
 from roomfsm.rooms.shared import Fail, Shared, SharedLost, Start
+from roomfsm.rooms.source import Source
 
 _TRIES = 4
 """A view that has found no place so often is at home."""
@@ -55,13 +57,22 @@ class _Place:
 
 @dataclass(eq=False, slots=True)
 class _Relayed:
-    """A relay of a stream to a branch. `depth` is the number of hops from the presenter's media server."""
+    """A relay of a stream to a branch. `above` is the place from which it comes."""
 
-    stream: str
+    stream: Stream
     machine: Relay
-    source: Shared[Source]
     above: _Place
-    depth: int
+    source: Shared[Source] = field(init=False)
+
+    @property
+    def way(self) -> list[_Place]:
+        """The places through which the stream comes: the presenter's media server is the last one."""
+        way = list[_Place]()
+        relay: _Relayed | None = self
+        while relay is not None and relay.above not in way:
+            way.append(relay.above)
+            relay = _relay_at(relay.above, self.stream)
+        return way
 
 
 @dataclass(eq=False, slots=True)
@@ -115,12 +126,14 @@ class Spread:
         self._numbers = itertools.count(1)
         self._avoided: dict[str, float] = {}
         """Until when a media server is avoided, by its address."""
+        self._next_end = -math.inf
+        """When the next view that has lost its place ends."""
 
     @property
     def relays(self) -> list[RelayTold]:
         """All relays that there are."""
         return [
-            RelayTold(one.machine.key, one.machine.state, one.stream, one.above.url, branch.url, one.depth)
+            RelayTold(one.machine.key, one.machine.state, one.stream.id, one.above.url, branch.url, len(one.way))
             for branch in self._branches
             for one in branch.relays.values()
             if not one.source.over
@@ -134,10 +147,8 @@ class Spread:
                 yield endpoint
 
     @asynccontextmanager
-    async def sink(
-        self, stream: Stream, home: MediaPipeline
-    ) -> AsyncIterator[tuple[WebRtcEndpoint, WebRtcEndpoint]]:
-        """A new endpoint for a view of the stream, and the endpoint from which it gets the stream.
+    async def sink(self, stream: Stream, home: MediaPipeline) -> AsyncIterator[tuple[Source, WebRtcEndpoint]]:
+        """The source from which a view gets the stream, and a new endpoint for the view.
 
         Raises `LegFailed`, and `MediaServerError`: `ResourcesExhausted` if no media server takes the view, and
         `MediaServerLost` only if the home is lost.
@@ -146,7 +157,7 @@ class Spread:
         try:
             async with AsyncExitStack() as stack:
                 source, endpoint = await self._enter(stack, stream, home)
-                yield source.endpoint, endpoint
+                yield source, endpoint
         except* RequestTimedOut as late:
             for url in {error.url for error in leaves(late)} - {home.server_url}:
                 self._avoid(late, url)
@@ -156,7 +167,14 @@ class Spread:
             if any(isinstance(error, MediaServerLost) and error.url == home.server_url for error in errors):
                 raise
             self._avoid(lost, "")
+            await self._in_turn()
             raise LegFailed(ErrorCode.MEDIA_UNAVAILABLE, None, str(errors[0])) from lost
+
+    async def _in_turn(self) -> None:
+        """Let the views that have lost their place end one after another: their browsers ask again at once."""
+        at = max(trio.current_time(), self._next_end)
+        self._next_end = at + 1 / self._settings.views_again_rate
+        await trio.sleep_until(at)
 
     async def _enter(
         self, stack: AsyncExitStack, stream: Stream, home: MediaPipeline
@@ -168,6 +186,8 @@ class Spread:
                 async with AsyncExitStack() as attempt:
                     attempt.enter_context(_counted(place))
                     source = await attempt.enter_async_context(self._source(place, stream, home))
+                    # A relay may be being made anew.
+                    await source.after(None)
                     endpoint = await attempt.enter_async_context(source.pipeline.endpoint(self._limits))
                     await stack.enter_async_context(attempt.pop_all())
                     return source, endpoint
@@ -213,7 +233,7 @@ class Spread:
         found: dict[_Place, int] = {self._home: 0}
         for branch in self._branches:
             if (relay := branch.relay_of(stream)) is not None:
-                found[branch] = relay.depth
+                found[branch] = len(relay.way)
         return found
 
     def _used_or_avoided(self) -> set[str]:
@@ -263,26 +283,24 @@ class Spread:
         return relay.source.used()
 
     def _begin_relay(self, stream: Stream, branch: _Branch, home: MediaPipeline) -> _Relayed:
-        """Relay the stream to a branch, from the place that is nearest to the presenter and may have one more."""
-        having = self._having(stream)
-        relays = {place: relay for place in having if (relay := _relay_at(place, stream)) is not None}
-        begun = Counter(relay.above for relay in relays.values())
-        most = self._settings.relays_per_media_server
-        above = min(
-            having,
-            key=lambda place: (self._is_avoided(place.url), begun[place] >= most, having[place], begun[place]),
-        )
-        machine = Relay(f"{stream.key}>{next(self._numbers)}", self._journal, self._settings.relay_connect_timeout)
+        """Relay the stream to a branch."""
+        settings = self._settings
+        key = f"{stream.key}>{next(self._numbers)}"
+        machine = Relay(key, self._journal, settings.relay_connect_timeout, settings.relay_pause)
+        relay = _Relayed(stream, machine, self._above(stream, branch))
 
         @asynccontextmanager
         async def from_above() -> AsyncIterator[Source]:
-            with _counted(above):
-                if (relay := relays.get(above)) is None:
+            if stream.over.is_set():
+                raise SharedLost(None)
+            relay.above = self._above(stream, branch)
+            with _counted(relay.above):
+                if (above := _relay_at(relay.above, stream)) is None:
                     # The relay offers the codecs that the presenter has been answered.
                     await stream.answered.wait()
                     yield Source(home, await stream.endpoint())
                 else:
-                    async with relay.source.used() as source:
+                    async with above.source.used() as source:
                         yield source
 
         @asynccontextmanager
@@ -298,10 +316,26 @@ class Spread:
                     yield source
                 nursery.cancel_scope.cancel()
 
-        shared = Shared(opening, self._start, _FAILURES, self._settings.relay_linger)
-        branch.relays = {key: relay for key, relay in branch.relays.items() if not relay.source.over}
-        branch.relays[stream.key] = relay = _Relayed(stream.id, machine, shared, above, having[above] + 1)
+        relay.source = Shared(opening, self._start, _FAILURES, settings.relay_linger)
+        branch.relays = {key: one for key, one in branch.relays.items() if not one.source.over}
+        branch.relays[stream.key] = relay
         return relay
+
+    def _above(self, stream: Stream, branch: _Branch) -> _Place:
+        """The place from which the stream is relayed to a branch: the one that is nearest to the presenter and may
+        have one more relay. It must not get the stream from the branch itself.
+        """
+        having, begun = dict[_Place, int](), Counter[_Place]()
+        for place, hops in self._having(stream).items():
+            relay = _relay_at(place, stream)
+            if place is not branch and (relay is None or branch not in relay.way):
+                having[place] = hops
+                begun.update(() if relay is None else (relay.above,))
+        most = self._settings.relays_per_media_server
+        return min(
+            having,
+            key=lambda place: (self._is_avoided(place.url), begun[place] >= most, having[place], begun[place]),
+        )
 
 
 def _relay_at(place: _Place, stream: Stream) -> _Relayed | None:

@@ -21,6 +21,7 @@ MOVES = [
     ("described", "silent", "described"),
     ("connected", "silent", "connected"),
     ("stalled", "silent", "stalled"),
+    *((state, "lost", "asked") for state in ("connected", "live", "stalled")),
     *((state, "end", "ended") for state in ("asked", "described", "connected", "live", "stalled")),
 ]
 

@@ -23,6 +23,7 @@ from roomfsm.kurento.events import (
     MediaFlowState,
     MediaState,
     MediaStateChanged,
+    MediaType,
     SessionResumed,
 )
 from roomfsm.kurento.objects import BandwidthLimits
@@ -37,6 +38,8 @@ from tests.rooms.house import OFFER, SMALL, dtls, flow_out, house, people, publi
 ONE, TWO, THREE = "ws://one", "ws://two", "ws://three"
 NARROW = replace(SMALL, max_people=30, views_per_media_server=2, connect_timeout=10, relay_linger=0)
 AVOIDED = NARROW.relay_pause
+ALL_TOLD = 10 / NARROW.views_again_rate
+"""Until then ten viewers have been told that they have lost their media server."""
 
 
 @asynccontextmanager
@@ -231,7 +234,7 @@ async def test_if_a_branch_is_lost_its_viewers_are_told_and_come_back_at_another
 ) -> None:
     async with crowd(4) as (media, ada, bobs):
         media.pipelines[1].lost.set()
-        await settle()
+        await trio.sleep(ALL_TOLD)
         assert [bob.views() for bob in bobs] == [[], [], ["ended"], ["ended"]]
         assert ada.last("streamChanged")["stream"]["viewers"] == 2
         assert spread(media) == {ONE: 3}
@@ -241,17 +244,42 @@ async def test_if_a_branch_is_lost_its_viewers_are_told_and_come_back_at_another
         assert ada.sits_in.state == "broadcasting"
 
 
-async def test_a_media_server_is_not_avoided_because_one_on_the_way_to_it_is_lost(
+async def test_if_one_on_the_way_is_lost_the_relays_behind_it_begin_elsewhere_and_their_viewers_go_on(
     autojump_clock: MockClock,
 ) -> None:
     settings = replace(NARROW, relays_per_media_server=1)
     async with crowd(6, settings) as (media, ada, bobs):
+        connect(media)
+        broadcast = ada.sits_in.broadcast
+        assert broadcast is not None
+        assert [(one.above, one.below) for one in broadcast.relays] == [(ONE, TWO), (TWO, THREE)]
+        fifth, sixth = at(media, THREE)[1:]
         media.pipelines[1].lost.set()
-        await settle()
-        assert [bob.views() for bob in bobs] == [[], [], *[["ended"]] * 4]
-        for bob in bobs[2:4]:
-            await watch(bob, ada)
+        await trio.sleep(ALL_TOLD)
+        assert [_told_of_the_end(bob) for bob in bobs] == [False, False, True, True, False, False]
+        assert [(one.above, one.below, one.depth) for one in broadcast.relays] == [(ONE, THREE, 1)]
         assert spread(media) == {ONE: 4, THREE: 3}
+        receiver = at(media, THREE)[-1]
+        assert {fifth.number, sixth.number} <= set(receiver.passed)
+        # The one behind it is not to blame.
+        await bobs[5].say(Unview(stream=ada.stream()))
+        await settle()
+        await watch(bobs[2], ada)
+        assert spread(media) == {ONE: 4, THREE: 3}
+
+
+async def test_viewers_whose_media_server_is_lost_are_told_one_after_another(autojump_clock: MockClock) -> None:
+    settings = replace(NARROW, views_per_media_server=5, views_again_rate=2.0)
+    async with crowd(9, settings) as (media, ada, bobs):
+        connect(media)
+        media.pipelines[1].lost.set()
+        ended = []
+        for _ in range(4):
+            await trio.sleep(0.4)
+            ended.append(sum(map(_told_of_the_end, bobs)))
+            await trio.sleep(0.1)
+        assert ended == [1, 2, 3, 4]
+        assert ada.last("streamChanged")["stream"]["viewers"] == 5
 
 
 async def test_if_the_home_is_lost_all_is_lost_at_once(autojump_clock: MockClock) -> None:
@@ -284,17 +312,20 @@ async def test_from_each_media_server_a_stream_is_relayed_to_so_many_others(auto
         relays = room.broadcast.relays
         assert max(Counter(relay.above for relay in relays).values()) == 2
         assert [relay.depth for relay in relays] == [1, 1, 2, 2, 2, 2]
-        # The loss of one takes those with it that get the stream from there.
+        connect(media)
+        # Those that got the stream from one that is lost get it from elsewhere.
         branch = next(one for one in media.pipelines if one.server_url == relays[0].below)
         branch.lost.set()
-        await settle()
-        below = {relays[0].below, *(one.below for one in relays if one.above == relays[0].below)}
-        assert len(below) == 3
-        assert set(spread(media)) == set(urls) - below
+        await trio.sleep(ALL_TOLD)
+        assert set(spread(media)) == {*urls} - {relays[0].below}
+        assert sum(map(_told_of_the_end, bobs)) == 3
+        relays = room.broadcast.relays
+        assert len(relays) == 5
+        assert max(Counter(relay.above for relay in relays).values()) == 2
         for bob in bobs:
-            if bob.views()[-1:] == ["ended"]:
+            if _told_of_the_end(bob):
                 await watch(bob, ada)
-        assert all(len(bob.views()) == 0 or len(bob.all("answer")) == 2 for bob in bobs)
+            assert _gets(media, bob, ada)
 
 
 async def test_the_machine_follows_what_the_media_servers_see(autojump_clock: MockClock) -> None:
@@ -347,15 +378,58 @@ def replace_address(candidate: IceCandidate) -> IceCandidate:
         MediaStateChanged(old_state=MediaState.CONNECTED, new_state=MediaState.DISCONNECTED),
     ],
 )
-async def test_if_the_relay_fails_its_viewers_are_told_and_it_is_gone(
+async def test_a_relay_that_is_lost_is_made_anew_under_its_viewers_but_not_again_and_again(
     autojump_clock: MockClock, index: int, event: object
 ) -> None:
     async with crowd(3) as (media, ada, bobs):
-        (at(media, ONE)[-1], at(media, TWO)[0])[index].happens(event)  # type: ignore[arg-type]
+        connect(media)
+
+        async def lose() -> FakeEndpoint:
+            """Returns the endpoint to which the media come then."""
+            receiver = next(one for one in at(media, TWO) if one.calls[0].startswith("offer offer"))
+            sender = next(one for one in at(media, ONE) if receiver.calls[0] == f"offer offer of {one.id}")
+            (sender, receiver)[index].happens(event)  # type: ignore[arg-type]
+            await settle()
+            return media.endpoints[-1]
+
+        view = at(media, TWO)[1]
+        await bobs[2].say(Adjust(stream=ada.stream(), size=Size.NONE))
         await settle()
-        assert bobs[2].views() == ["ended"]
+        receiver = await lose()
+        assert receiver.passed == {view.number: {MediaType.AUDIO}}
+        assert ("ended" not in bobs[2].views(), answered(bobs)) == (True, [1, 1, 1])
+        assert spread(media) == {ONE: 4, TWO: 2}
+        await bobs[2].say(Adjust(stream=ada.stream(), size=Size.LARGE))
+        await settle()
+        assert _gets(media, bobs[2], ada)
+        assert ada.sits_in.journal.tallies["relay"].present() == {"connected": 1}
+        await trio.sleep(AVOIDED + 1)
+        await lose()
+        assert _gets(media, bobs[2], ada)
+        await lose()
+        assert bobs[2].views()[-1] == "ended"
         assert spread(media) == {ONE: 3}
         assert ada.sits_in.journal.tallies["relay"].present() == {}
+
+
+async def test_if_a_lost_relay_cannot_be_made_anew_its_viewers_are_told(autojump_clock: MockClock) -> None:
+    async with crowd(3, urls=(ONE, TWO)) as (media, ada, bobs):
+        connect(media)
+        await settle()
+        media.relays_connect = False
+        at(media, TWO)[0].happens(dtls(DtlsConnectionState.FAILED))
+        await settle()
+        (eve,) = await people(bobs[0]._directory, "Eve")
+        # She waits for the new relay. The picture of the other one may be turned off and on meanwhile.
+        await watch(eve, ada)
+        for size in (Size.NONE, Size.LARGE):
+            await bobs[2].say(Adjust(stream=ada.stream(), size=size))
+        await trio.sleep(NARROW.relay_connect_timeout - 0.1)
+        assert (answered([eve]), "ended" in bobs[2].views()) == ([0], False)
+        await trio.sleep(0.2)
+        assert (answered([eve]), bobs[2].views()[-1]) == ([1], "ended")
+        assert spread(media) == {ONE: 4}
+        await eve.leave()
 
 
 async def test_a_view_waits_for_its_relay_and_goes_elsewhere_if_that_does_not_connect(
@@ -542,7 +616,7 @@ async def test_a_viewer_of_a_relay_turns_the_picture_off_and_on_there(autojump_c
 STEPS = st.lists(
     st.one_of(
         st.tuples(st.sampled_from(["view", "unview"]), st.integers(0, 7)),
-        st.tuples(st.sampled_from(["lose", "fill", "empty"]), st.integers(0, 3)),
+        st.tuples(st.sampled_from(["lose", "break", "fill", "empty"]), st.integers(0, 3)),
         st.tuples(st.sampled_from(["wait", "republish"]), st.just(0)),
     ),
     max_size=25,
@@ -563,6 +637,8 @@ def test_whatever_happens_each_view_gets_its_stream_and_nothing_is_left(steps: l
                         await bobs[index].say(Unview(stream=ada.stream()))
                     case "lose" if 0 < index < len(media.pipelines):
                         media.pipelines[index].lost.set()
+                    case "break" if index < len(receivers := [one for one in media.open if _receives(one)]):
+                        receivers[index].happens(dtls(DtlsConnectionState.FAILED))
                     case "fill":
                         media.full.add(media.urls[index])
                     case "empty":
@@ -576,12 +652,22 @@ def test_whatever_happens_each_view_gets_its_stream_and_nothing_is_left(steps: l
                         await ada.say(publish())
                 if index % 2:
                     await settle()
-            await settle()
+            await trio.sleep(ALL_TOLD)
             for bob in bobs:
                 if _views(bob):
                     assert _gets(media, bob, ada)
 
     trio.run(main, clock=MockClock(autojump_threshold=0))
+
+
+def _receives(endpoint: FakeEndpoint) -> bool:
+    """Whether it is the receiving end of a relay."""
+    return any(call.startswith("offer offer of") for call in endpoint.calls)
+
+
+def _told_of_the_end(viewer: Person) -> bool:
+    """Whether the viewer was told that the view has ended, and nothing of it since then."""
+    return viewer.views()[-1:] == ["ended"]
 
 
 def _views(person: Person) -> bool:

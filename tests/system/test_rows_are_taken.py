@@ -247,6 +247,8 @@ async def test_every_row_of_a_relay_is_taken(taken: Taken, autojump_clock: MockC
                             receiver.connects()
                         case "flowing" | "silent":
                             receiver.flows(each == "flowing")
+                        case "lost":
+                            receiver.happens(dtls(DtlsConnectionState.FAILED))
                         case "end":
                             await eve.leave()
                     await settle()
