@@ -23,6 +23,7 @@ from roomfsm.mediaserver.rtp import rtcp
 from roomfsm.mediaserver.rtp.extensions import OutgoingExtensions, read_extension
 from roomfsm.mediaserver.rtp.ring import KeptPacket
 from roomfsm.mediaserver.rtp.transport_cc import Feedback
+from roomfsm.mediaserver.rtp.vp8 import UNCHANGED
 from roomfsm.mediaserver.sdp.answer import LocalEnd, accept, write_answer
 from roomfsm.mediaserver.sdp.description import Direction, parse_offer
 from roomfsm.mediaserver.sdp.offer import propose, read_answer
@@ -42,7 +43,7 @@ LOCAL = LocalEnd(
     0,
     30,
 )
-_GROUP = Group(96, 1, 2, OutgoingExtensions(abs_send_time=3, mid=4, mid_value=b"video"), 20)
+_GROUP = Group(96, 1, 2, OutgoingExtensions(abs_send_time=3, mid=4, mid_value=b"video"), UNCHANGED, 20)
 MAX_DATAGRAM = 1200
 
 
@@ -111,7 +112,7 @@ def fuzz_red(data: bytes) -> None:
     if data[0] & 0x10:
         packet = rtp.without_extension(packet, offset)
     plain, redundant = (
-        red.RedundantGroup(100, 1, 2, OutgoingExtensions(), payload_type, 10, (111, 63))
+        red.RedundantGroup(100, 1, 2, OutgoingExtensions(), UNCHANGED, payload_type, 10, (111, 63))
         for payload_type in (None, 101)
     )
     alone = plain.rewrite(5, 6, 1234.5, packet)

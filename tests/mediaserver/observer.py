@@ -1,5 +1,7 @@
 """An observer that keeps what it is told, so that a test can wait for it."""
 
+from collections.abc import Collection
+
 import trio
 
 from roomfsm.mediaserver.base.errors import WorkerDied
@@ -43,6 +45,9 @@ class RecordingObserver:
 
     def pause_changed(self, kind: MediaKind, paused: bool) -> None:
         self._tell("pause", kind, paused)
+
+    def layers_wanted(self, names: Collection[str]) -> None:
+        self._tell("layers", *sorted(names))
 
     def codec_mismatched(self, reason: str) -> None:
         self._tell("mismatch", reason)

@@ -14,7 +14,7 @@ import pytest
 import trio
 
 from roomfsm.load.path import Path
-from roomfsm.mediaserver.base.kinds import MediaKind
+from roomfsm.mediaserver.base.kinds import MediaKind, PictureSize
 from roomfsm.mediaserver.base.settings import EngineSettings
 from roomfsm.mediaserver.dtls.state import DtlsState
 from roomfsm.mediaserver.engine.engine import Engine, Peer, open_engine
@@ -182,6 +182,28 @@ def test_viewers_behind_a_lossy_path_see_no_long_freeze_and_lose_nothing(present
                 assert report["pliCount"] == report["seen"]["plis"], told
                 assert report["packetsLost"] <= peer.stats().sending[MediaKind.VIDEO].retransmitted, told
             assert stage.relay.lost > stage.relay.passed / 30
+
+    in_private_network(body)
+
+
+@pytest.mark.alone
+@pytest.mark.parametrize(("presenter", "codec"), PRESENTERS)
+def test_a_viewer_gets_the_layer_that_suits_the_size_of_the_picture(presenter: str, codec: str) -> None:
+    available(presenter)
+
+    async def body() -> None:
+        async with open_stage(Path(), presenter, "chromium") as stage:
+            _, source = await stage.join(presenter, f"publish('{codec}', {{layered: true}})")
+            page, peer = await stage.join("chromium", "view()", source)
+            widths = [await received(page, "it.framesDecoded > 5 && it.frameWidth > 320")]
+            for size, width in ((PictureSize.SMALL, 320), (PictureSize.MEDIUM, 640), (PictureSize.SMALL, 320)):
+                peer.resize_picture(size)
+                widths.append(await received(page, f"it.frameWidth === {width}"))
+            report = widths[-1]
+            ours = await page.run("pauses")
+            assert report["packetsLost"] == 0
+            assert report["pliCount"] == report["seen"]["plis"]
+            assert max(freezes(report))[0] < LONGEST_FREEZE + ours["timer"], report
 
     in_private_network(body)
 

@@ -1,4 +1,4 @@
-"""The kinds of media."""
+"""The kinds of media, and the sizes of pictures."""
 
 from enum import StrEnum
 
@@ -8,6 +8,14 @@ class MediaKind(StrEnum):
 
     AUDIO = "AUDIO"
     VIDEO = "VIDEO"
+
+
+class PictureSize(StrEnum):
+    """How large a viewer sees a picture."""
+
+    SMALL = "SMALL"
+    MEDIUM = "MEDIUM"
+    LARGE = "LARGE"
 
 
 ALL_KINDS: tuple[MediaKind, ...] = (MediaKind.AUDIO, MediaKind.VIDEO)

@@ -26,5 +26,7 @@ class Refusal(Enum):
     RTP_DUPLICATE = "rtp_duplicate"
     """The packet had already come as a retransmission in a stream of its own."""
     RTP_SECOND_STREAM = "rtp_second_stream"
+    RTP_UNKNOWN_LAYER = "rtp_unknown_layer"
+    """The packet does not say to which simulcast layer it belongs."""
     RTCP_MALFORMED = "rtcp_malformed"
     SEND_FAILED = "send_failed"

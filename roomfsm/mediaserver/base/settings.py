@@ -134,6 +134,12 @@ class EngineSettings:
     picture_longest_pause: Seconds = 40.0
     picture_trial: Seconds = 3.0
     """If the path carries the picture for so long, the trial has succeeded."""
+    layer_wait: Seconds = 2.0
+    """A viewer of simulcast whose path was too slow for a layer gets no larger one for so long. It doubles with
+    each step up that is taken back, up to `layer_longest_wait`."""
+    layer_longest_wait: Seconds = 8.0
+    layer_linger: Seconds = 5.0
+    """A layer that nobody has wanted for so long need not be sent to us."""
     drain: Count = 256
     """The most datagrams that are read before other tasks get their turn."""
     socket_buffer: Count = 4 * 1024 * 1024

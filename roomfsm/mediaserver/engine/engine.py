@@ -171,6 +171,11 @@ class Engine(Port):
         return peer
 
     @property
+    def layered(self) -> bool:
+        """Whether browsers may send a picture in several layers."""
+        return True
+
+    @property
     def processes(self) -> tuple[int, ...]:
         """The ids of other processes that work for this one. Here there are none."""
         return ()

@@ -79,6 +79,7 @@ class Fanout:
         if task.next >= len(task.sinks):
             queue.popleft()
         self._backlog -= size * len(sinks)
-        # A sink that has left the group meanwhile may have no transport any more.
-        self._sender.send(task.burst, [sink for sink in sinks if sink.group is group])
+        # A sink that has left the group meanwhile may have no transport any more. If it gets another layer or
+        # source, it still needs these packets, whose numbers come before those of the others.
+        self._sender.send(task.burst, [sink for sink in sinks if sink.group is group or sink.goes_on])
         return size * len(sinks)

@@ -13,8 +13,7 @@ from roomfsm.mediaserver.base.kinds import MediaKind
 from roomfsm.mediaserver.base.refusal import Refusal
 from roomfsm.mediaserver.dtls.state import DtlsState
 from roomfsm.mediaserver.engine.transport import Transport
-from roomfsm.mediaserver.forwarding.surroundings import Attended
-from roomfsm.mediaserver.forwarding.track import Track
+from roomfsm.mediaserver.forwarding.surroundings import Attended, Incoming
 from roomfsm.mediaserver.ice.state import IceState
 from roomfsm.mediaserver.rtp.extensions import TRANSPORT_CC
 from roomfsm.mediaserver.rtp.transport_cc import Feedback
@@ -82,9 +81,9 @@ class MediaTransport:
         self.carrier = carrier
         self.kinds = frozenset(kinds)
         self.transport = open_transport(self)
-        self.by_payload_type: dict[int, Track] = {}
+        self.by_payload_type: dict[int, Incoming] = {}
         """The tracks that come over this transport, by payload type."""
-        self._by_repair_payload_type: dict[int, Track] = {}
+        self._by_repair_payload_type: dict[int, Incoming] = {}
         self._feedback: Feedback | None = None
         """Feedback about every packet from the browser, if transport-cc was agreed on."""
 
@@ -94,7 +93,7 @@ class MediaTransport:
             self.transport.add_remote_candidate(candidate)
         self.transport.start(accepted.fingerprints, now, dtls_client=accepted.dtls_client)
 
-    def receive(self, media: AcceptedMedia, track: Track) -> None:
+    def receive(self, media: AcceptedMedia, track: Incoming) -> None:
         """Pass the packets of an m-line to a track from now on."""
         codec = media.codecs[0]
         self.by_payload_type[codec.payload_type] = track

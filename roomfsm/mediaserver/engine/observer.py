@@ -1,5 +1,6 @@
 """What a peer reports to its owner."""
 
+from collections.abc import Collection
 from typing import Protocol
 
 from roomfsm.mediaserver.base.errors import WorkerDied
@@ -38,6 +39,9 @@ class PeerObserver(Protocol):
 
     def pause_changed(self, kind: MediaKind, paused: bool) -> None:
         """This peer's browser gets no media of that kind because its path is too slow, or gets them again."""
+
+    def layers_wanted(self, names: Collection[str]) -> None:
+        """Exactly these simulcast layers of this peer's browser are wanted. It need not send the others."""
 
     def codec_mismatched(self, reason: str) -> None:
         """The peer's browser cannot decode the media of its source, so it gets no media of that kind."""

@@ -20,7 +20,7 @@ freed at once.
 import secrets
 from collections.abc import Collection, Sequence
 from functools import partial
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 from roomfsm.mediaserver.base.boundary import Boundary
 from roomfsm.mediaserver.base.errors import (
@@ -30,7 +30,7 @@ from roomfsm.mediaserver.base.errors import (
     PeerClosed,
     SdpError,
 )
-from roomfsm.mediaserver.base.kinds import ALL_KINDS, MediaKind
+from roomfsm.mediaserver.base.kinds import ALL_KINDS, MediaKind, PictureSize
 from roomfsm.mediaserver.base.refusal import Refusal
 from roomfsm.mediaserver.dtls.state import DtlsState
 from roomfsm.mediaserver.engine.checking_transport import CheckingTransport
@@ -40,6 +40,7 @@ from roomfsm.mediaserver.engine.own_port import OwnPort
 from roomfsm.mediaserver.engine.stats import PeerStats
 from roomfsm.mediaserver.engine.transport import Network, Transport
 from roomfsm.mediaserver.forwarding.picture_gate import Picture, PictureGate
+from roomfsm.mediaserver.forwarding.simulcast import Simulcast
 from roomfsm.mediaserver.forwarding.sink import Sink
 from roomfsm.mediaserver.forwarding.surroundings import Outlet
 from roomfsm.mediaserver.forwarding.track import Track
@@ -48,7 +49,7 @@ from roomfsm.mediaserver.ice.allowance import Allowance
 from roomfsm.mediaserver.ice.lite import Credentials
 from roomfsm.mediaserver.ice.state import IceState, LocalCandidate
 from roomfsm.mediaserver.rtp import rtcp
-from roomfsm.mediaserver.rtp.extensions import AUDIO_LEVEL, OutgoingExtensions
+from roomfsm.mediaserver.rtp.extensions import AUDIO_LEVEL, REPAIRED_RID, RID, OutgoingExtensions
 from roomfsm.mediaserver.sdp.answer import (
     AcceptedMedia,
     AcceptedTransport,
@@ -85,11 +86,14 @@ class Peer:
     that this viewer can request from its source, and `receive` the bitrate that is requested from this publisher.
     """
 
+    layered: ClassVar[bool] = True
+    """Whether the browser may send its picture in several layers."""
+
     def __init__(self, context: PeerContext, observer: PeerObserver) -> None:
         self._context = context
         self._observer: PeerObserver | None = observer
-        self._tracks: dict[MediaKind, Track] = {}
-        """The tracks that :meth:`track` was asked for."""
+        self._tracks: dict[MediaKind, Track | Simulcast] = {}
+        """The tracks that :meth:`track` was asked for, or what the browser sends instead of them."""
         self.path = ViewerPath(context.settings)
         """The path to this peer's browser, for all media that are sent to it."""
         self._sinks = {kind: Sink(kind, self) for kind in ALL_KINDS}
@@ -140,7 +144,7 @@ class Peer:
         negotiated = Negotiated(parsed)
         for section in parsed.sections:
             section.direction = section.direction.limited_to(self.direction.reversed())
-        agreement = accept(parsed, self._source_codecs(), self._viewer_codecs())
+        agreement = accept(parsed, self._source_codecs(), self._viewer_codecs(), layered=self.layered)
         credentials = [Credentials.new() for _ in agreement.transports]
         answer = write_answer(parsed, agreement, self._local_end(), credentials)
         self.remote_description, self.local_description = offer, answer
@@ -273,14 +277,28 @@ class Peer:
             for media in accepted.media:
                 self._carriers[media.kind] = carried
                 if media.direction.receives:
-                    track = self.track(media.kind)
-                    carried.receive(media, track)
-                    track.negotiated(media.codecs[0], media.extensions.get(AUDIO_LEVEL, 0))
+                    self._receive(media, carried)
                 if media.direction.sends:
                     sink = self._sinks[media.kind]
                     sink.codecs = media.codecs
                     sink.extensions = OutgoingExtensions.negotiated(media.extensions, media.section.mid)
                     sink.refresh()
+
+    def _receive(self, media: AcceptedMedia, carried: MediaTransport) -> None:
+        """Take an m-line that the browser sends."""
+        extensions, codec = media.extensions, media.codecs[0]
+        if not media.layers:
+            track = self.track(media.kind)
+            carried.receive(media, track)
+            track.negotiated(codec, extensions.get(AUDIO_LEVEL, 0))
+            return
+        simulcast = Simulcast(media.kind, self._context, self, media.layers)
+        carried.receive(media, simulcast)
+        simulcast.negotiated(codec, extensions.get(RID, 0), extensions.get(REPAIRED_RID, 0))
+        early, self._tracks[media.kind] = self._tracks.get(media.kind), simulcast
+        # Viewers may have been connected before it was known that there are layers.
+        for sink in [] if early is None else list(early.sinks):
+            sink.follow(simulcast)
 
     def _open_transport(
         self, credentials: Credentials, checked: Credentials | None, owner: MediaTransport
@@ -323,7 +341,7 @@ class Peer:
         self._check_open()
         sink._check_open()
         for kind in kinds:
-            sink._sinks[kind].follow(self.track(kind))
+            sink._sinks[kind].follow(self._incoming(kind))
 
     def disconnect(self, sink: "Peer", kinds: Collection[MediaKind] = ALL_KINDS) -> None:
         """Undo :meth:`connect`. Kinds that are not connected are ignored."""
@@ -334,7 +352,13 @@ class Peer:
                 followed.follow(None)
 
     def track(self, kind: MediaKind) -> Track:
-        """The track of what this peer's browser sends, now or after the negotiation."""
+        """The track of what this peer's browser sends in one layer, now or after the negotiation."""
+        track = self._incoming(kind)
+        assert isinstance(track, Track)
+        return track
+
+    def _incoming(self, kind: MediaKind) -> Track | Simulcast:
+        """What this peer's browser sends, now or after the negotiation."""
         self._check_open()
         track = self._tracks.get(kind)
         if track is None:
@@ -353,6 +377,14 @@ class Peer:
         """
         self._check_open()
         self._sinks[kind].follow(source)
+
+    def resize_picture(self, size: PictureSize) -> None:
+        """Note how large this peer's user sees the picture.
+
+        If the source sends it in several layers, a fitting one is chosen.
+        """
+        self._check_open()
+        self._sinks[MediaKind.VIDEO].resize(size)
 
     def request_keyframe(self) -> None:
         """Ask for a keyframe: the source of the video that this peer gets, or else its own browser, if that sends
@@ -383,7 +415,8 @@ class Peer:
         for track in self._tracks.values():
             with _CLOSING:
                 track.close()
-            self._context.attention.discard(track)
+            if isinstance(track, Track):
+                self._context.attention.discard(track)
         for sink in self._sinks.values():
             with _CLOSING:
                 sink.follow(None)
@@ -522,6 +555,10 @@ class Peer:
         if self._observer is not None:
             self._observer.sending_changed(kind, flowing)
 
+    def layers_wanted(self, names: Collection[str]) -> None:
+        if self._observer is not None:
+            self._observer.layers_wanted(names)
+
     def codec_mismatched(self, reason: str) -> None:
         if self._observer is not None:
             self._observer.codec_mismatched(reason)
@@ -561,19 +598,21 @@ class Peer:
 
     def _report(self, carried: MediaTransport, now: float) -> None:
         """Report what came over a transport."""
-        reports = []
+        reports: list[rtcp.ReportBlock] = []
+        estimates = b""
         for track in dict.fromkeys(carried.by_payload_type.values()):  # A track may have several payload types.
             track.check_flow(now)
             track.renew(now)
             report = track.report(now)
             if report is not None:
-                reports.append(report)
+                reports += report[0]
+                estimates += report[1]
         if reports:
             ours = self._context.ssrcs[MediaKind.VIDEO]
             carried.transport.send_rtcp(
-                rtcp.receiver_report(ours, [block for block, _ in reports])
+                rtcp.receiver_report(ours, reports)
                 + rtcp.source_description(ours, self._context.cname)
-                + b"".join(estimate for _, estimate in reports)
+                + estimates
             )
 
 

@@ -11,10 +11,14 @@ are three ways to begin, in this order of preference:
    viewer would not have to wait, but its path would need seconds for the burst, or would lose most of it.
 3. *The next packet*: this is how audio begins.
 
+A viewer of simulcast (:mod:`~roomfsm.mediaserver.forwarding.simulcast`) may be moved to another layer of its
+source, which is another track. It then waits here while it still gets packets of the track before. When it begins
+here, `hand_over` takes it out of that one, so its picture does not stop.
+
 The invariants are:
 
-- A sink is in `joining`, or it has a group, but never both. It has neither if it is paused or closed, or has no
-  common codec. A sink in `unasked` is also in `joining`.
+- A sink is in `joining`, or it has a group of this track, but never both. It has neither if it is paused or
+  closed, or has no common codec. A sink in `unasked` is also in `joining`.
 - A sink gets each packet only once: with its start (by a replay, or because the packet overtook the keyframe), or
   live. So a sink has a group of its own while its replay lasts
   (:mod:`~roomfsm.mediaserver.forwarding.paced_replay`).
@@ -24,7 +28,7 @@ The invariants are:
   When it forgets them, later repairs of that sink begin behind them.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from roomfsm.mediaserver.base.boundary import Boundary
 from roomfsm.mediaserver.forwarding.catch_up import Replay, catch_up
@@ -57,6 +61,7 @@ class Admission:
         "_keyframes",
         "_shared_replay",
         "_stream",
+        "hand_over",
         "joining",
         "relays",
         "replaying",
@@ -86,6 +91,8 @@ class Admission:
         self.starting: dict[Sink, Start] = {}
         """The packets of sinks' starts that are still to be repeated
         (:mod:`~roomfsm.mediaserver.forwarding.start`)."""
+        self.hand_over: Callable[[Sink], None] | None = None
+        """Called with each sink that begins, before it gets its group here."""
 
     def admit(self, sink: Sink) -> None:
         """Let a sink that is ready begin, with a replay if there can be one, and otherwise with the next keyframe.
@@ -114,25 +121,36 @@ class Admission:
             self._keyframes.request()
 
     def readmit(self, sink: Sink, now: float) -> None:
-        """Let a sink that was paused begin again, with a replay if there can be one, or with the next keyframe.
-
-        The keyframe counts as one for losses, because the other viewers do not need it.
-        """
+        """Let a sink that was paused begin again, with a replay if there can be one, or with the next keyframe."""
         replay = self.replay(now)
         if replay is not None:
             self.joining.discard(sink)
             self.start_with(sink, replay)
             return
+        self.expect(sink, now)
+
+    def expect(self, sink: Sink, now: float) -> None:
+        """Let a sink begin with the next keyframe, and ask for one if that is permitted.
+
+        The keyframe counts as one for losses, because the other viewers do not need it.
+        """
         self.joining.add(sink)
         own = sink.viewer.path.keyframes
         if not self._keyframes.wanted and own.left(now) >= 1 and self._keyframes.for_losses.take(1, now):
             own.take(1, now)
             self._keyframes.request()
 
-    def leave(self, sink: Sink) -> None:
-        """Stop sending to a sink, which stays connected."""
+    def forget(self, sink: Sink) -> None:
+        """Let a sink that waits begin no more."""
         self.joining.discard(sink)
         self.unasked.discard(sink)
+
+    def leave(self, sink: Sink, *, goes_on: bool = False) -> None:
+        """Stop sending to a sink, which stays connected.
+
+        If it `goes_on`, another track sends to it from now on.
+        """
+        self.forget(sink)
         self.starting.pop(sink, None)
         replay = self.replays.pop(sink, None)
         group, reception = sink.group, self._stream.reception
@@ -146,7 +164,8 @@ class Admission:
         if last is not None:
             newest, timestamp, time, *_ = last
         self._groups.remove(sink, group, newest, timestamp, time)
-        sink.set_flowing(False)
+        if not goes_on:
+            sink.set_flowing(False)
 
     # With a replay
 
@@ -214,6 +233,8 @@ class Admission:
 
     def _place(self, sink: Sink, extended: int, timestamp: int, now: float, *, apart: bool = False) -> Group:
         """Put a sink into its group from this packet on, and have its start repeated if that can help."""
+        if self.hand_over is not None:
+            self.hand_over(sink)
         group = self._groups.place(sink, extended, timestamp, now, apart=apart)
         if sink.continuation is None and sink.codec is not None and sink.codec.rtx is not None:
             self.starting[sink] = Start(sink.joined_at)

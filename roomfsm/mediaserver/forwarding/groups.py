@@ -5,7 +5,8 @@ than for one. So sinks with the same payload type, header extensions and offsets
 rewritten once for each group. A new sink has the offsets 0 and 0. A sink that had another source before, or was
 paused, gets other offsets: they give the next packet the number after the last one that the sink got, and a
 timestamp that is later by the time that has passed. Otherwise its browser would stop decoding, and a number could
-be used for a second packet, which would break SRTP (RFC 7714 section 8.1).
+be used for a second packet, which would break SRTP (RFC 7714 section 8.1). The numbers of VP8's pictures continue,
+too, because a decoder takes a lower one for an old picture.
 
 For the same reason, a group that continues something never forwards a packet from before its `start`. Late packets
 from before a sink joined would get numbers that the sink has already seen.
@@ -22,6 +23,8 @@ from roomfsm.mediaserver.forwarding.red import RedundantGroup
 from roomfsm.mediaserver.forwarding.sink import Continuation, Group, GroupKey, Sink
 from roomfsm.mediaserver.forwarding.stream import Stream, following_timestamp
 from roomfsm.mediaserver.rtp import rtcp
+from roomfsm.mediaserver.rtp.packet import HEADER_LENGTH
+from roomfsm.mediaserver.rtp.vp8 import UNCHANGED, PictureNumbers, continuing, picture_numbers, shifted
 
 _VIEWER = Boundary("a track and one of its viewers")
 
@@ -45,14 +48,18 @@ class Groups:
         assert sink.codec is not None
         stream = self._stream
         sequence_offset = timestamp_offset = 0
+        pictures = UNCHANGED
         before = sink.continuation
         if before is not None:
             follows = following_timestamp(before.timestamp, now - before.time, sink.codec.clock_rate)
             sequence_offset = (before.sequence_number + 1 - extended) & 0xFFFF
             timestamp_offset = (follows - timestamp) & 0xFFFFFFFF
+            first = self._picture(extended)
+            if before.picture is not None and first is not None:
+                pictures = continuing(before.picture, first)
         source_red = stream.codec.red if stream.codec is not None else None
         red = None if source_red is None else sink.codec.red
-        key = (sink.codec.payload_type, sequence_offset, timestamp_offset, sink.extensions, red)
+        key = (sink.codec.payload_type, sequence_offset, timestamp_offset, sink.extensions, pictures, red)
         group = self._new_group(key) if apart else self._shared(key)
         if before is not None:
             group.start = max(group.start, extended)
@@ -104,7 +111,16 @@ class Groups:
             (newest + group.sequence_offset) & 0xFFFF,
             (timestamp + group.timestamp_offset) & 0xFFFFFFFF,
             time,
+            None if (last := self._picture(newest)) is None else shifted(last, group.pictures),
         )
+
+    def _picture(self, extended: int) -> PictureNumbers | None:
+        """The numbers of the picture of a packet of VP8 that the ring has."""
+        stream = self._stream
+        kept = stream.ring.get(extended) if stream.ring is not None else None
+        if kept is None or stream.codec is None or stream.codec.name != "VP8":
+            return None
+        return picture_numbers(kept.packet, HEADER_LENGTH + 4 * (kept.packet[0] & 0x0F))
 
     def set_flowing(self, flowing: bool) -> None:
         for group in list(self.by_key.values()):

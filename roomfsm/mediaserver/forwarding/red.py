@@ -8,6 +8,7 @@ changed, because the number and timestamp of the packet are those of the primary
 from roomfsm.mediaserver.forwarding.sink import Group
 from roomfsm.mediaserver.rtp.extensions import OutgoingExtensions
 from roomfsm.mediaserver.rtp.packet import HEADER_LENGTH
+from roomfsm.mediaserver.rtp.vp8 import PictureOffsets
 
 _FOLLOWED = 0x80
 """The F bit. If it is set, this is the header of a redundant block, and another header follows."""
@@ -63,6 +64,7 @@ class RedundantGroup(Group):
         sequence_offset: int,
         timestamp_offset: int,
         extensions: OutgoingExtensions,
+        pictures: PictureOffsets,
         red: int | None,
         ssrc: int,
         source: tuple[int, int],
@@ -71,7 +73,7 @@ class RedundantGroup(Group):
 
         `source` has the source's payload types of single blocks and of RED.
         """
-        super().__init__(payload_type, sequence_offset, timestamp_offset, extensions, ssrc)
+        super().__init__(payload_type, sequence_offset, timestamp_offset, extensions, pictures, ssrc)
         self.red = red
         self._source, self._source_red = source
 

@@ -25,7 +25,7 @@ import struct
 from typing import Any, NamedTuple, Protocol
 
 from roomfsm.mediaserver.base.boundary import Boundary
-from roomfsm.mediaserver.base.kinds import MediaKind
+from roomfsm.mediaserver.base.kinds import MediaKind, PictureSize
 from roomfsm.mediaserver.forwarding.repair_history import RepairHistory
 from roomfsm.mediaserver.forwarding.stats import SendingStats
 from roomfsm.mediaserver.forwarding.viewer_path import ViewerPath
@@ -33,15 +33,16 @@ from roomfsm.mediaserver.ice.lite import Address, Control
 from roomfsm.mediaserver.rtp.extensions import ExtensionWriter, OutgoingExtensions
 from roomfsm.mediaserver.rtp.packet import payload_size
 from roomfsm.mediaserver.rtp.ring import KeptPacket
+from roomfsm.mediaserver.rtp.vp8 import UNCHANGED, PictureNumbers, PictureOffsets, renumbered
 from roomfsm.mediaserver.sdp.codec import Codec, matching_codec, mismatch
 
 _VIEWER = Boundary("telling one viewer")
 _FIXED = struct.Struct("!BBHII")
 
 
-type GroupKey = tuple[int, int, int, OutgoingExtensions, int | None]
+type GroupKey = tuple[int, int, int, OutgoingExtensions, PictureOffsets, int | None]
 """The properties that all sinks of a group share: payload type, offsets of sequence number and timestamp, header
-extensions, and payload type of redundant packets."""
+extensions, offsets of the pictures' numbers, and payload type of redundant packets."""
 
 
 class Viewer(Protocol):
@@ -63,7 +64,9 @@ class Viewer(Protocol):
 
 
 class Source(Protocol):
-    """The source of a sink's media, which is a :class:`~roomfsm.mediaserver.forwarding.track.Track`."""
+    """The source of a sink's media: a :class:`~roomfsm.mediaserver.forwarding.track.Track`, or the layers of a
+    :class:`~roomfsm.mediaserver.forwarding.simulcast.Simulcast`.
+    """
 
     sinks: "set[Sink]"
 
@@ -85,6 +88,8 @@ class Source(Protocol):
 
     def renew_keyframe_wish(self, sink: "Sink", now: float) -> None: ...
 
+    def resized(self, sink: "Sink") -> None: ...
+
 
 class Continuation(NamedTuple):
     """The last packet that a sink got, from which its next source continues."""
@@ -92,6 +97,8 @@ class Continuation(NamedTuple):
     sequence_number: int
     timestamp: int
     time: float
+    picture: PictureNumbers | None = None
+    """The numbers of the picture in a descriptor of VP8; None if they are not known."""
 
 
 class Sink:
@@ -123,6 +130,7 @@ class Sink:
         "repair_packets",
         "repaired",
         "retransmitted",
+        "size",
         "source",
         "start",
         "tag_length",
@@ -149,6 +157,8 @@ class Sink:
         then."""
         self.paused = False
         """Whether the viewer's path is too slow for this kind, so that it gets none of it."""
+        self.size = PictureSize.LARGE
+        """How large the viewer sees the picture."""
         self.address: Address = ("", 0)
         self.control: Control = ()
         self.own_socket: socket.socket | None = None
@@ -223,11 +233,23 @@ class Sink:
         if self.source is not None and self.codec is not None and self.open and self.group is None:
             self.source.readmit(self, now)
 
+    def resize(self, size: PictureSize) -> None:
+        """Note how large the viewer sees the picture."""
+        if size is not self.size:
+            self.size = size
+            if self.source is not None:
+                self.source.resized(self)
+
     def set_flowing(self, flowing: bool) -> None:
         if flowing != self.flowing:
             self.flowing = flowing
             with _VIEWER:
                 self.viewer.sending_changed(self.kind, flowing)
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether packets can still be sent to it, and it gets them from another group now."""
+        return self.open and self.group is not None
 
     def joined(self, group: "Group", start: int, now: float) -> None:
         self.group = group
@@ -304,6 +326,7 @@ class Group:
         "payload_type",
         "pending",
         "pending_octets",
+        "pictures",
         "removed",
         "sequence_offset",
         "sinks",
@@ -318,12 +341,14 @@ class Group:
         sequence_offset: int,
         timestamp_offset: int,
         extensions: OutgoingExtensions,
+        pictures: PictureOffsets,
         ssrc: int,
     ) -> None:
         self.payload_type = payload_type
         self.sequence_offset = sequence_offset
         self.timestamp_offset = timestamp_offset
         self.extensions = extensions
+        self.pictures = pictures
         self._writer = ExtensionWriter(extensions)
         self.ssrc = ssrc
         self.start = 0
@@ -341,12 +366,21 @@ class Group:
 
     @property
     def key(self) -> GroupKey:
-        return self.payload_type, self.sequence_offset, self.timestamp_offset, self.extensions, self.red
+        return (
+            self.payload_type,
+            self.sequence_offset,
+            self.timestamp_offset,
+            self.extensions,
+            self.pictures,
+            self.red,
+        )
 
     def rewrite(self, extended: int, timestamp: int, time: float, packet: bytes, level: bytes = b"") -> bytes:
         """The packet in the form that this group gets. `level` is the byte of the audio level, if it is known."""
         extension = self._writer.write(time, level)
         first = packet[0]
+        if self.pictures is not UNCHANGED:
+            packet = renumbered(packet, 12 + 4 * (first & 0x0F), self.pictures)
         head = _FIXED.pack(
             first | 0x10 if extension else first,
             (packet[1] & 0x80) | self.payload_type,
@@ -368,6 +402,8 @@ class Group:
         extension = self._writer.write(time, b"")
         first = packet[0]
         payload = 12 + 4 * (first & 0x0F)
+        if self.pictures is not UNCHANGED:
+            packet = renumbered(packet, payload, self.pictures)
         head = _FIXED.pack(
             first | 0x10 if extension else first,
             (packet[1] & 0x80) | payload_type,

@@ -6,8 +6,10 @@ from collections.abc import Collection, Sequence
 from typing import Protocol
 
 from roomfsm.mediaserver.base.kinds import MediaKind
+from roomfsm.mediaserver.base.refusal import Refusal
 from roomfsm.mediaserver.base.settings import EngineSettings
 from roomfsm.mediaserver.forwarding.sink import Group, Sink
+from roomfsm.mediaserver.forwarding.stats import ReceivingStats
 from roomfsm.mediaserver.rtp import rtcp
 
 
@@ -50,6 +52,38 @@ class Publisher(Protocol):
     def send_rtcp(self, kind: MediaKind, compound: bytes) -> None: ...
 
     def receiving_changed(self, kind: MediaKind, flowing: bool) -> None: ...
+
+
+class LayeredPublisher(Publisher, Protocol):
+    """The peer whose browser sends a picture in several layers."""
+
+    def layers_wanted(self, names: Collection[str]) -> None:
+        """Exactly these layers are wanted by viewers from now on."""
+
+
+class Incoming(Protocol):
+    """What a peer's browser sends of one kind: a track, or the layers of simulcast."""
+
+    sinks: set[Sink]
+
+    def receive(self, packet: bytes, now: float) -> Refusal | None: ...
+
+    def receive_repair(self, packet: bytes, now: float) -> Refusal | None: ...
+
+    def sender_report(self, report: rtcp.SenderReport, now: float) -> None: ...
+
+    def request_keyframe(self) -> None: ...
+
+    def check_flow(self, now: float) -> None: ...
+
+    def renew(self, now: float) -> None: ...
+
+    def report(self, now: float) -> tuple[list[rtcp.ReportBlock], bytes] | None:
+        """The report blocks for the browser, and the REMB if that was negotiated; None while it sends nothing."""
+
+    def stats(self) -> ReceivingStats | None: ...
+
+    def close(self) -> None: ...
 
 
 class Relay(Protocol):

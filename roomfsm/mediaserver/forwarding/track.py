@@ -21,7 +21,7 @@ section 6.2.1), requests for keyframes, and a REMB with the bitrate that its vie
 """
 
 import struct
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from roomfsm.mediaserver.base.boundary import Boundary
 from roomfsm.mediaserver.base.kinds import MediaKind
@@ -239,6 +239,24 @@ class Track:
         """Stop sending to a sink, which stays connected."""
         self._admission.leave(sink)
 
+    # For simulcast, of which this track is a layer
+
+    def on_hand_over(self, hand_over: Callable[[Sink], None] | None) -> None:
+        """Call `hand_over` with each sink that begins, before it gets packets of this track."""
+        self._admission.hand_over = hand_over
+
+    def expect(self, sink: Sink, now: float) -> None:
+        """Let a sink of another layer begin here with the next keyframe (:meth:`Admission.expect`)."""
+        self._admission.expect(sink, now)
+
+    def forget(self, sink: Sink) -> None:
+        """Let a sink that waits begin no more."""
+        self._admission.forget(sink)
+
+    def part(self, sink: Sink) -> None:
+        """Stop sending to a sink that goes on with another layer."""
+        self._admission.leave(sink, goes_on=True)
+
     def admit_relay(self, relay: Relay) -> None:
         """Let a relay begin (:meth:`Admission.admit_relay`)."""
         self._admission.admit_relay(relay)
@@ -254,6 +272,9 @@ class Track:
     def request_keyframe(self) -> None:
         """Ask the browser for a keyframe (:meth:`TrackKeyframes.request`)."""
         self.keyframes.request()
+
+    def resized(self, sink: Sink) -> None:
+        """A viewer's picture has another size, which changes nothing here, because there is only one."""
 
     def request_keyframe_at_start(self, sink: Sink) -> None:
         """Ask for a keyframe because the owner of a sink wishes it (:meth:`Repair.request_keyframe_at_start`)."""
@@ -305,7 +326,7 @@ class Track:
             report = rtcp.receiver_report(self._outlet.ssrcs[self.kind], ())
             self._publisher.send_rtcp(self.kind, report + feedback)
 
-    def report(self, now: float) -> tuple[rtcp.ReportBlock, bytes] | None:
+    def report(self, now: float) -> tuple[list[rtcp.ReportBlock], bytes] | None:
         """The report block for the browser, and the REMB if that was negotiated; None while it sends nothing."""
         stream = self.stream
         reception = stream.reception
@@ -316,7 +337,7 @@ class Track:
         if "goog-remb" in stream.codec.feedback:
             self.remb = self.target_bitrate(now)
             estimate = rtcp.remb(self._outlet.ssrcs[self.kind], self.remb, (reception.ssrc,))
-        return reception.report(now), estimate
+        return [reception.report(now)], estimate
 
     def target_bitrate(self, now: float) -> int:
         """The bitrate to ask the browser for by REMB, in bit/s."""

@@ -26,6 +26,7 @@ WEBRTC_ENDPOINT_EVENTS = BASE_RTP_ENDPOINT_EVENTS | {
     "IceCandidateFound",
     "IceComponentStateChanged",
     "IceGatheringDone",
+    "LayersWanted",
     "MediaPausedStateChanged",
     "NewCandidatePairSelected",
 }

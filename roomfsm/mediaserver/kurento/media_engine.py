@@ -15,6 +15,10 @@ class MediaEngine(Protocol):
         """Seconds that media take through the server."""
 
     @property
+    def layered(self) -> bool:
+        """Whether browsers may send a picture in several layers (simulcast)."""
+
+    @property
     def processes(self) -> Collection[int]:
         """The process ids of the workers; empty if this process forwards the media itself."""
 

@@ -8,6 +8,7 @@ the engine's peer to its observer.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
@@ -48,6 +49,9 @@ class ObservedEndpoint(MediaElement):
     Media from the browser flow out to the sinks (MediaFlowOut), and media to the browser flow in from the source
     (MediaFlowIn).
     """
+
+    _layers_wanted: list[str] | None = None
+    """The simulcast layers that are wanted; None if the browser sends none, or all are."""
 
     def __init__(self, objects: Registry, pipeline: MediaPipeline) -> None:
         super().__init__(objects, pipeline)
@@ -132,6 +136,10 @@ class ObservedEndpoint(MediaElement):
     def pause_changed(self, kind: MediaKind, paused: bool) -> None:
         (self._paused.add if paused else self._paused.discard)(kind)
         self.emit("MediaPausedStateChanged", mediaType=kind, state="PAUSED" if paused else "NOT_PAUSED")
+
+    def layers_wanted(self, names: Collection[str]) -> None:
+        self._layers_wanted = sorted(names)
+        self.emit("LayersWanted", layers=self._layers_wanted)
 
     def codec_mismatched(self, reason: str) -> None:
         self.emit("Error", errorCode=CODEC_NOT_FOUND, type="STREAM_ERROR_CODEC_NOT_FOUND", description=reason)

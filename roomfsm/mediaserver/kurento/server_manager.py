@@ -37,6 +37,9 @@ KURENTO_VERSION = "7.3.0"
 """The release of Kurento whose protocol this server speaks. Clients ask for it to find out what they can use. The
 modules have this server's own version."""
 
+SIMULCAST = "simulcast"
+"""The capability that Kurento does not have: a browser may send a picture in several layers."""
+
 MAX_CPU_INTERVAL = 10_000
 """The longest interval of `getUsedCpu` in milliseconds. The socket that asks is not served during the interval."""
 
@@ -76,7 +79,7 @@ class ServerManager(MediaObject):
         return {
             "__module__": "kurento",
             "__type__": "ServerInfo",
-            "capabilities": ["transactions"],
+            "capabilities": ["transactions", *([SIMULCAST] if self.objects.engine.layered else [])],
             "modules": modules,
             "type": "KMS",
             "version": KURENTO_VERSION,

@@ -17,7 +17,7 @@ from roomfsm.mediaserver.base.errors import (
     SdpError,
     WorkerDied,
 )
-from roomfsm.mediaserver.base.kinds import MediaKind
+from roomfsm.mediaserver.base.kinds import MediaKind, PictureSize
 from roomfsm.mediaserver.kurento import events
 from roomfsm.mediaserver.kurento.bandwidths import BANDWIDTHS, REMB_PARAMETERS, bandwidth_operations
 from roomfsm.mediaserver.kurento.endpoint_stats import EndpointStats
@@ -212,6 +212,14 @@ class WebRtcEndpoint(ObservedEndpoint):
         """
         return arguments.enumeration("mediaType", MediaType) in self._paused
 
+    def get_layers_wanted(self, _arguments: Arguments) -> list[str] | None:
+        """The simulcast layers that are wanted; null if all are. Kurento does not have this operation."""
+        return self._layers_wanted
+
+    def set_picture_size(self, arguments: Arguments) -> None:
+        """Note how large the browser shows the picture. Kurento does not have this operation."""
+        self.peer.resize_picture(arguments.enumeration("size", PictureSize))
+
     def get_stats(self, arguments: Arguments) -> dict[str, Any] | None:
         """Statistics, by id; null before the transport is connected."""
         wanted: tuple[str, ...] = tuple(MediaType)
@@ -282,6 +290,7 @@ class WebRtcEndpoint(ObservedEndpoint):
         "getExternalIPv6": lambda _, __: "",
         "getIceConnectionState": ObservedEndpoint.get_ice_connection_state,
         "getIceTcp": lambda _, __: False,
+        "getLayersWanted": get_layers_wanted,
         "getLocalSessionDescriptor": get_local_session_descriptor,
         "getMediaState": lambda self, _: self._media_state,
         "getMtu": lambda _, __: _MTU,
@@ -301,6 +310,7 @@ class WebRtcEndpoint(ObservedEndpoint):
         "setIceTcp": set_ice_tcp,
         "setMtu": _NO_MTU,
         "setNetworkInterfaces": _ANNOUNCED,
+        "setPictureSize": set_picture_size,
         "setRembParams": set_remb_parameters,
         "setStunServerAddress": set_stun_server_address,
         "setStunServerPort": set_stun_server_port,

@@ -15,7 +15,11 @@ MID = "urn:ietf:params:rtp-hdrext:sdes:mid"
 """The mid of the m-line (RFC 9143 section 15)."""
 TRANSPORT_CC = "http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01"
 """The packet's number among all packets of its transport."""
-KNOWN = (ABS_SEND_TIME, AUDIO_LEVEL, MID, TRANSPORT_CC)
+RID = "urn:ietf:params:rtp-hdrext:sdes:rtp-stream-id"
+"""The name of the simulcast layer to which a packet belongs (RFC 8852 section 3.1)."""
+REPAIRED_RID = "urn:ietf:params:rtp-hdrext:sdes:repaired-rtp-stream-id"
+"""The name of the layer that a retransmission repairs (RFC 8852 section 3.2)."""
+KNOWN = (ABS_SEND_TIME, AUDIO_LEVEL, MID, TRANSPORT_CC, RID, REPAIRED_RID)
 
 MAX_ID = 14
 """The highest id in the one-byte form of header extensions (RFC 8285 section 4.2)."""

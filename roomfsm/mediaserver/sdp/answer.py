@@ -13,9 +13,17 @@ from dataclasses import dataclass, field, replace
 from roomfsm.mediaserver.base.errors import EngineError, NoCommonCodec, SdpError
 from roomfsm.mediaserver.base.kinds import MediaKind
 from roomfsm.mediaserver.ice.lite import Credentials
-from roomfsm.mediaserver.rtp.extensions import ABS_SEND_TIME, AUDIO_LEVEL, MID, TRANSPORT_CC
+from roomfsm.mediaserver.rtp.extensions import (
+    ABS_SEND_TIME,
+    AUDIO_LEVEL,
+    MID,
+    REPAIRED_RID,
+    RID,
+    TRANSPORT_CC,
+)
 from roomfsm.mediaserver.sdp.codec import Codec, matching_codec, mismatch, pinned_codec
 from roomfsm.mediaserver.sdp.description import TRANSPORT_CC_FEEDBACK, Direction, MediaSection, Offer
+from roomfsm.mediaserver.sdp.simulcast import Layer, answer_lines
 
 _PROTOCOLS = frozenset(
     {
@@ -35,6 +43,10 @@ _RECEIVED = {MediaKind.AUDIO: (AUDIO_LEVEL, TRANSPORT_CC), MediaKind.VIDEO: (TRA
 _SENT = {MediaKind.AUDIO: (AUDIO_LEVEL, MID), MediaKind.VIDEO: (ABS_SEND_TIME, MID)}
 """The header extensions of packets that we send. Transport-wide numbers are not among them, because the same
 packet would then differ for each viewer, and REMB does not need them."""
+_LAYERED = (RID, REPAIRED_RID, MID)
+"""The header extensions of received packets that belong to a layer."""
+_LAYERED_CODECS = frozenset({"VP8", "H264"})
+"""The codecs whose layers can take turns in one stream to a viewer."""
 _MAX_ENCODINGS = 20
 """The most names of codecs that an error shows."""
 
@@ -51,6 +63,8 @@ class AcceptedMedia:
     """The ids of the header extensions that were agreed on, for both directions."""
     codecs: tuple[Codec, ...]
     """The agreed codecs. A publisher sends the first one."""
+    layers: tuple[Layer, ...] = ()
+    """The simulcast layers that the publisher sends; empty if it sends one picture."""
 
     @property
     def mid(self) -> str:
@@ -113,11 +127,14 @@ def accept(
     offer: Offer,
     sources: Mapping[MediaKind, Codec],
     viewers: Mapping[MediaKind, Sequence[Sequence[Codec]]],
+    *,
+    layered: bool = False,
 ) -> Agreement:
     """Choose the m-lines that are accepted: the first audio and the first video m-line with one of our codecs.
 
     `sources` are the codecs of streams that are already connected to a viewer; its answer must use them. `viewers`
     are the codecs that viewers who are already connected can decode; a publisher's codec is chosen for them.
+    With `layered`, a publisher may send its picture in several layers.
     Raises :class:`SdpError` if media cannot be set up or no m-line can be accepted. Raises :class:`NoCommonCodec`
     if the reason is a missing codec, or if a stream would have to be transcoded.
     """
@@ -142,9 +159,12 @@ def accept(
             if source is not None:
                 transcoded[kind] = mismatch(kind, source, section.codecs)
             continue
-        extensions = _agree_on_extensions(section, kind, direction)
+        layers = section.layers if layered and direction.receives and codecs[0].name in _LAYERED_CODECS else ()
+        extensions = _agree_on_extensions(section, kind, direction, _LAYERED if layers else ())
+        if any(layer.rid for layer in layers) and RID not in extensions:
+            layers = ()  # Nobody could tell to which layer a packet belongs.
         codecs = tuple(_wanted(with_feedback(codec, extensions), direction) for codec in codecs)
-        accepted.append(AcceptedMedia(section, index, kind, direction, extensions, codecs))
+        accepted.append(AcceptedMedia(section, index, kind, direction, extensions, codecs, layers))
         transcoded.pop(kind, None)
     for reason in transcoded.values():
         raise NoCommonCodec(reason)
@@ -269,8 +289,11 @@ def _choose(
     return (pinned_codec(section.codecs, viewers),) if direction.receives else tuple(section.codecs)
 
 
-def _agree_on_extensions(section: MediaSection, kind: MediaKind, direction: Direction) -> dict[str, int]:
-    wanted = (_RECEIVED[kind] if direction.receives else ()) + (_SENT[kind] if direction.sends else ())
+def _agree_on_extensions(
+    section: MediaSection, kind: MediaKind, direction: Direction, more: tuple[str, ...]
+) -> dict[str, int]:
+    """The extensions that both sides know and need, with `more` for received packets, and their ids."""
+    wanted = (_RECEIVED[kind] if direction.receives else ()) + (_SENT[kind] if direction.sends else ()) + more
     agreed = {uri: section.extensions[uri] for uri in wanted if uri in section.extensions}
     if not any(TRANSPORT_CC_FEEDBACK in codec.feedback for codec in section.codecs):
         agreed.pop(TRANSPORT_CC, None)
@@ -361,7 +384,10 @@ def _accepted(media: AcceptedMedia, local: LocalEnd, transport: Sequence[str]) -
         f"a={media.direction}",
         "a=rtcp-mux",
         *(["a=rtcp-rsize"] if section.rtcp_rsize else []),
-        *(f"a=extmap:{extension_id} {uri}" for uri, extension_id in media.extensions.items()),
+        *(
+            f"a=extmap:{extension_id}{'/recvonly' if uri in section.sent_extensions else ''} {uri}"
+            for uri, extension_id in media.extensions.items()
+        ),
     ]
     for codec in media.codecs:
         lines.append(f"a=rtpmap:{codec.payload_type} {codec.rtpmap}")
@@ -380,6 +406,7 @@ def _accepted(media: AcceptedMedia, local: LocalEnd, transport: Sequence[str]) -
             lines.append(f"a=fmtp:{codec.rtx} apt={codec.payload_type}")
     if media.direction.sends:
         lines += _sources(media, local)
+    lines += answer_lines(media.layers)
     return [*lines, *(f"a={candidate}" for candidate in local.candidates)]
 
 

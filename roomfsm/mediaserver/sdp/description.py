@@ -16,8 +16,9 @@ from typing import NamedTuple, TypeGuard
 from roomfsm.mediaserver.base.errors import SdpError
 from roomfsm.mediaserver.base.kinds import MediaKind
 from roomfsm.mediaserver.dtls.session import HASHES
-from roomfsm.mediaserver.rtp.extensions import KNOWN, MAX_ID
+from roomfsm.mediaserver.rtp.extensions import KNOWN, MAX_ID, REPAIRED_RID, RID
 from roomfsm.mediaserver.sdp.codec import Codec
+from roomfsm.mediaserver.sdp.simulcast import Layer, SentLayers
 
 TRANSPORT_CC_FEEDBACK = "transport-cc"
 FEEDBACK = {
@@ -114,10 +115,14 @@ class MediaSection:
     candidates: list[str] = field(default_factory=list)
     extensions: dict[str, int] = field(default_factory=dict)
     """The ids of the header extensions (RFC 8285) that the engine knows."""
+    sent_extensions: tuple[str, ...] = ()
+    """Those of them that the other side only sends."""
     codecs: list[Codec] = field(default_factory=list)
     """The codecs that the engine can forward, in the order of the offer."""
     encodings: tuple[str, ...] = ()
     """The names of all codecs, for people."""
+    layers: tuple[Layer, ...] = ()
+    """The simulcast layers that the other side wants to send; empty if it wants to send one picture."""
     fault: str = ""
     """The first mistake that prevents accepting the m-line; empty if there is none."""
 
@@ -148,11 +153,12 @@ class Offer:
 
 @dataclass(slots=True)
 class _PayloadTypes:
-    """The payload type attributes of one m-line that is being read."""
+    """The attributes of one m-line that can only be understood together."""
 
     maps: dict[str, tuple[Line, str]] = field(default_factory=dict)
     parameters: dict[str, str] = field(default_factory=dict)
     feedback: dict[str, set[str]] = field(default_factory=dict)
+    layers: SentLayers = field(default_factory=SentLayers)
 
 
 @dataclass(slots=True)
@@ -322,11 +328,20 @@ def _is_usable(payload_type: int | None) -> TypeGuard[int]:
 
 
 def _read_extension(section: MediaSection, content: str) -> None:
-    """Record an extmap line without a direction whose id fits into the one-byte form. Others are ignored."""
+    """Record an extmap line whose id fits into the one-byte form. Others are ignored.
+
+    So are those with a direction, except for names of layers that are sent (RFC 8285 section 5).
+    """
     number, _, name = content.partition(" ")
+    number, _, direction = number.partition("/")
     extension_id, uri = _small_number(number), name.split(" ")[0]
-    if uri in KNOWN and extension_id is not None and 0 < extension_id <= MAX_ID:
-        section.extensions[uri] = extension_id
+    if uri not in KNOWN or extension_id is None or not 0 < extension_id <= MAX_ID:
+        return
+    if direction == Direction.SENDONLY and uri in (RID, REPAIRED_RID):
+        section.sent_extensions = (*section.sent_extensions, uri)
+    elif direction:
+        return
+    section.extensions[uri] = extension_id
 
 
 def _read_fingerprint(line: Line, section: MediaSection, content: str) -> None:
@@ -362,6 +377,8 @@ def _read_payload_attribute(
             types.parameters[payload_type] = value
         case "rtcp-fb" if value in _KNOWN_FEEDBACK:
             types.feedback.setdefault(payload_type, set()).add(value)
+        case "rid" | "simulcast" | "ssrc-group":
+            types.layers.read(name, content)
 
 
 def _read_codecs(section: MediaSection, types: _PayloadTypes) -> None:
@@ -369,6 +386,7 @@ def _read_codecs(section: MediaSection, types: _PayloadTypes) -> None:
     section.encodings = tuple(dict.fromkeys(name.partition("/")[0] for name in names if name))
     if section.kind is not None:
         section.codecs.extend(_codecs(section, section.kind, types))
+        section.layers = types.layers.layers()
 
 
 def _codecs(section: MediaSection, kind: MediaKind, types: _PayloadTypes) -> Iterator[Codec]:

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import socket
 import sys
+from collections.abc import Collection
 from contextlib import AsyncExitStack, aclosing, closing
 from pathlib import Path
 
@@ -95,6 +96,9 @@ class _Observer:
 
     def pause_changed(self, kind: MediaKind, paused: bool) -> None:
         self._tell("pause_changed", kind, paused)
+
+    def layers_wanted(self, names: Collection[str]) -> None:
+        """Nothing to do: browsers send one layer, because workers hand on one to each other."""
 
     def codec_mismatched(self, reason: str) -> None:
         """Nothing to do: the main process negotiates, and notices this by itself."""

@@ -84,6 +84,7 @@ class WorkerPeer(Peer):
     others do nothing.
     """
 
+    layered = False
     # Not of each object, as with the endpoint's: more than 30 attributes of its own would cost 1.5 kB.
     _death: WorkerDied | None = None
 

@@ -88,6 +88,11 @@ class Workers:
         return self.workers[0].port
 
     @property
+    def layered(self) -> bool:
+        """Browsers send one layer, because workers hand on one to each other."""
+        return False
+
+    @property
     def processes(self) -> tuple[int, ...]:
         """The process ids of the workers that run."""
         return tuple(worker.pid for worker in self.workers if worker.pid is not None)

@@ -10,6 +10,7 @@ from roomfsm.mediaserver.engine.udp import Burst
 from roomfsm.mediaserver.forwarding.sink import Group, Sink
 from roomfsm.mediaserver.forwarding.viewer_path import ViewerPath
 from roomfsm.mediaserver.rtp.extensions import OutgoingExtensions
+from roomfsm.mediaserver.rtp.vp8 import UNCHANGED
 
 
 class Viewer:
@@ -42,7 +43,7 @@ def make() -> tuple[Fanout, Recorder]:
 
 
 def make_group(viewers: int) -> Group:
-    group = Group(96, 0, 0, OutgoingExtensions(), 1)
+    group = Group(96, 0, 0, OutgoingExtensions(), UNCHANGED, 1)
     for _ in range(viewers):
         join(group)
     return group

@@ -8,6 +8,7 @@ from roomfsm.mediaserver.base.settings import EngineSettings
 from roomfsm.mediaserver.forwarding.red import RedError, RedundantGroup, primary
 from roomfsm.mediaserver.rtp import rtcp
 from roomfsm.mediaserver.rtp.extensions import OutgoingExtensions
+from roomfsm.mediaserver.rtp.vp8 import UNCHANGED
 from roomfsm.mediaserver.sdp.codec import Codec
 from roomfsm.mediaserver.sdp.description import parse_offer
 from roomfsm.mediaserver.workers.workers import open_workers
@@ -45,7 +46,7 @@ def test_an_incomplete_redundant_payload_is_refused(payload: bytes) -> None:
 
 
 def group(red: int | None, payload_type: int = 111) -> RedundantGroup:
-    return RedundantGroup(payload_type, 0, 0, OutgoingExtensions(), red, 7, (111, 63))
+    return RedundantGroup(payload_type, 0, 0, OutgoingExtensions(), UNCHANGED, red, 7, (111, 63))
 
 
 def packet(payload_type: int, payload: bytes, *, marked: bool = False, sources: int = 0) -> bytes:

@@ -18,6 +18,7 @@ from roomfsm.mediaserver.kurento.arguments import Arguments
 from roomfsm.mediaserver.kurento.limits import Limits
 from roomfsm.mediaserver.kurento.objects import MediaElement, MediaType
 from roomfsm.mediaserver.kurento.registry import Objects
+from roomfsm.mediaserver.rtp.extensions import RID
 from roomfsm.peer import AUDIO_SSRC
 from tests.mediaserver import answering
 from tests.mediaserver.kurento_client import PATIENCE, Client, open_client, open_server
@@ -293,6 +294,20 @@ async def test_publisher_is_told_what_it_may_send() -> None:
             "m=video",
             "b=AS:800",
         ]
+
+
+async def test_a_browser_may_send_layers_and_a_viewer_tells_the_size_of_the_picture() -> None:
+    async with open_room() as (client, pipeline):
+        source, viewer = await client.endpoint(pipeline), await client.endpoint(pipeline)
+        async with open_test_peer("sendonly") as peer:
+            layers = ("a=rid:l send", "a=rid:h send", "a=simulcast:send l;h", f"a=extmap:10 {RID}")
+            answer = await client.invoke(source, "processOffer", offer=peer.offer + "\r\n".join((*layers, "")))
+        assert "a=simulcast:recv l;h" in answer.splitlines()
+        assert await client.invoke(source, "getLayersWanted") is None
+        await client.invoke(source, "connect", sink=viewer)
+        await client.invoke(viewer, "setPictureSize", size="SMALL")
+        _, refused = await client.invoke_error(viewer, "setPictureSize", size="HUGE")
+        assert refused == "Invalid value for 'PictureSize'"
 
 
 async def test_the_latency_is_reported_if_the_pipeline_asks_for_it() -> None:

@@ -65,7 +65,11 @@ async def test_manager_tells_about_the_server() -> None:
     async with open_server() as server, open_client(server.url) as client:
         session = (await client.request("connect", {}))["result"]["sessionId"]
         info = await client.invoke(MANAGER, "getInfo")
-        assert (info["__type__"], info["type"], info["capabilities"]) == ("ServerInfo", "KMS", ["transactions"])
+        assert (info["__type__"], info["type"], info["capabilities"]) == (
+            "ServerInfo",
+            "KMS",
+            ["transactions", "simulcast"],
+        )
         modules = {module["name"]: module["factories"] for module in info["modules"]}
         assert modules == {"core": ["MediaPipeline", "PassThrough"], "elements": ["WebRtcEndpoint"], "filters": []}
         assert await client.invoke(MANAGER, "getSessions") == [session]

@@ -1,0 +1,476 @@
+"""Simulcast: one picture of a browser in several layers, of which each viewer gets one (RFC 8853).
+
+Theory. Each layer is an RTP stream of its own, with its own numbers, losses and keyframes. So it has a
+:class:`~roomfsm.mediaserver.forwarding.track.Track`, and its viewers are its sinks' groups, as if it were the only
+one. A :class:`Simulcast` takes the place of a track: for the browser it sorts packets into layers, and for sinks
+it is the source, which passes what they ask on to the layer that they get.
+
+A viewer changes layers at a keyframe. Until that comes, the viewer gets the layer before, and waits at the new one
+(:meth:`Track.expect`). When it begins there, it leaves the other. The invariants:
+
+- A sink has a group of at most one layer, which is its *present* one. It may wait at one other, its *next* one.
+- The numbers of its packets and pictures continue (:mod:`~roomfsm.mediaserver.forwarding.groups`), so the browser
+  sees one stream whose size changes.
+
+Which layer a viewer gets is decided twice a second (:mod:`~roomfsm.mediaserver.forwarding.layer_choice`), and at
+once when a layer begins to come. Layers that nobody wants for a while are named to the owner, whose browser can
+cease to send them. The smallest layer is always wanted, so that a viewer who comes sees something at once.
+"""
+
+from collections.abc import Iterable, Sequence
+
+from roomfsm.mediaserver.base.boundary import Boundary
+from roomfsm.mediaserver.base.kinds import MediaKind, PictureSize
+from roomfsm.mediaserver.base.refusal import Refusal
+from roomfsm.mediaserver.forwarding.layer_choice import LayerChoice, Offered
+from roomfsm.mediaserver.forwarding.sink import Sink
+from roomfsm.mediaserver.forwarding.stats import ReceivingStats
+from roomfsm.mediaserver.forwarding.surroundings import LayeredPublisher, Outlet
+from roomfsm.mediaserver.forwarding.track import Track
+from roomfsm.mediaserver.rtp import rtcp
+from roomfsm.mediaserver.rtp.extensions import read_extension
+from roomfsm.mediaserver.rtp.packet import RtpError, payload_offset
+from roomfsm.mediaserver.rtp.vp8 import picture_size
+from roomfsm.mediaserver.sdp.codec import Codec
+from roomfsm.mediaserver.sdp.simulcast import Layer
+
+_MAX_SSRCS = 16
+"""The most SSRCs whose layers are remembered. A browser that restarts its encoder may use others."""
+_RATE_WEIGHT = 0.3
+_LEAST_INTERVAL = 0.25
+"""A bitrate is measured over so many seconds at least."""
+_GATHERING = 0.4
+"""Seconds within which all layers come that a browser sends."""
+_STEP = 3.5
+"""A layer that has never come is taken to need so many times what the smaller one needs."""
+_GUESS = 100_000
+"""The bitrate of the smallest layer until it was measured, in bit/s."""
+_IDLE = 1.2
+"""An estimate of so many times what is sent does not say that the path is full."""
+_SOUND = 40_000
+"""The bitrate that is kept for the sound of a viewer, in bit/s."""
+
+_VIEWER = Boundary("choosing a layer for one viewer")
+_PUBLISHER = Boundary("telling one publisher")
+
+
+class _LayerTrack:
+    """One layer: its track, for which it is the publisher, and what was measured of it."""
+
+    def __init__(self, layer: Layer, kind: MediaKind, outlet: Outlet, simulcast: "Simulcast") -> None:
+        self.layer = layer
+        self._simulcast: Simulcast | None = simulcast
+        self.track = Track(kind, outlet, self)
+        self.track.on_hand_over(self._begins)
+        self.pixels = 0
+        """The size of the picture in pixels; 0 while it is not known."""
+        self.bitrate = 0.0
+        """The bitrate of the layer while it comes, smoothed; 0 before it has come."""
+        self.greatest = 0.0
+        """The greatest value of `bitrate` so far."""
+        self.wanted_until = 0.0
+        self._octets = 0
+        self._time: float | None = None
+        self._keyframes = 0
+
+    @property
+    def receive_limits(self) -> tuple[int, int]:
+        return (0, 0)
+
+    def send_rtcp(self, kind: MediaKind, compound: bytes) -> None:
+        if self._simulcast is not None:
+            self._simulcast.send_rtcp(kind, compound)
+
+    def receiving_changed(self, kind: MediaKind, flowing: bool) -> None:
+        del kind, flowing
+        if self._simulcast is not None:
+            self._simulcast.flow_changed()
+
+    def _begins(self, sink: Sink) -> None:
+        if self._simulcast is not None:
+            self._simulcast.hand_over(sink, self)
+
+    def comes(self, now: float) -> bool:
+        stream = self.track.stream
+        return stream.flowing and not stream.is_silent(now)
+
+    def measure(self, now: float) -> None:
+        """Update what is known of the layer. Called about twice a second."""
+        stream = self.track.stream
+        reception = stream.reception
+        if reception is None:
+            return
+        octets, time = reception.octets, self._time
+        if time is not None and now - time < _LEAST_INTERVAL:
+            return
+        if time is not None and octets > self._octets and self.comes(now):
+            rate = 8 * (octets - self._octets) / (now - time)
+            self.bitrate += _RATE_WEIGHT * (rate - self.bitrate) if self.bitrate else rate
+            self.greatest = max(self.greatest, self.bitrate)
+        self._octets, self._time = octets, now
+        if stream.keyframes_seen != self._keyframes and stream.codec is not None and stream.codec.name == "VP8":
+            self._keyframes = stream.keyframes_seen
+            kept = stream.ring.get(stream.keyframe_start) if stream.ring is not None else None
+            if kept is not None and (size := picture_size(kept.packet, 12 + 4 * (kept.packet[0] & 0x0F))):
+                self.pixels = size[0] * size[1]
+
+    def close(self) -> None:
+        self._simulcast = None
+        self.track.on_hand_over(None)
+        self.track.close()
+
+
+class _Watching:
+    """One sink, and the layers that it gets and waits for."""
+
+    __slots__ = ("careful", "choice", "next", "present", "wish")
+
+    def __init__(self, choice: LayerChoice) -> None:
+        self.choice = choice
+        self.present: _LayerTrack | None = None
+        """The layer that the sink gets; None if it gets none."""
+        self.next: _LayerTrack | None = None
+        """The layer at which it waits; None if it waits at none."""
+        self.wish: _LayerTrack | None = None
+        self.careful = False
+        """Whether it must begin with the smallest layer, because its path was too slow for any."""
+
+
+class Simulcast:
+    """The picture of one peer's browser in several layers."""
+
+    def __init__(
+        self, kind: MediaKind, outlet: Outlet, publisher: LayeredPublisher, layers: Sequence[Layer]
+    ) -> None:
+        self.kind = kind
+        self._outlet = outlet
+        self._publisher = publisher
+        self.layers = [_LayerTrack(layer, kind, outlet, self) for layer in layers]
+        """The layers, the smallest first, as far as that is known. At first they have the order of the offer."""
+        self.sinks: set[Sink] = set()
+        """All sinks that follow this source, whether or not they get packets at present."""
+        self._watching: dict[Sink, _Watching] = {}
+        """Those of the sinks that get a layer or wait for one."""
+        self._by_rid = {one.layer.rid: one for one in self.layers if one.layer.rid}
+        self._by_ssrc: dict[bytes, _LayerTrack] = {}
+        for one in self.layers:
+            for ssrc in (one.layer.ssrc, one.layer.repair_ssrc):
+                if ssrc:
+                    self._by_ssrc[ssrc.to_bytes(4)] = one
+        self._codec: Codec | None = None
+        self._rid = self._repaired_rid = 0
+        self._flowing = False
+        self._began = 0.0
+        """When the present flow or silence began."""
+        self._told = _names(self.layers)
+        """The names of the layers that the publisher takes to be wanted, which at first are all."""
+        self.remb = 0
+
+    # For the browser that sends it
+
+    def negotiated(self, codec: Codec, rid: int, repaired_rid: int) -> None:
+        """Set the codec that the browser will send, and the ids of the header extensions that name the layer."""
+        self._codec, self._rid, self._repaired_rid = codec, rid, repaired_rid
+        until = self._outlet.now() + self._outlet.settings.layer_linger
+        for one in self.layers:
+            one.wanted_until = until
+            one.track.negotiated(codec, 0)
+        for sink in list(self.sinks):
+            with _VIEWER:
+                sink.refresh()
+
+    def receive(self, packet: bytes, now: float) -> Refusal | None:
+        """Take a decrypted packet of any layer."""
+        one = self._by_ssrc.get(packet[8:12]) or self._bind(packet, self._rid)
+        if one is None and not self._flowing:
+            # A client that offers layers may after all send one picture that names none.
+            one = self._remember(packet, self.layers[0])
+        return Refusal.RTP_UNKNOWN_LAYER if one is None else one.track.receive(packet, now)
+
+    def receive_repair(self, packet: bytes, now: float) -> Refusal | None:
+        """Take a decrypted retransmission (RFC 4588) of any layer."""
+        one = self._by_ssrc.get(packet[8:12]) or self._bind(packet, self._repaired_rid)
+        return Refusal.RTP_UNKNOWN_LAYER if one is None else one.track.receive_repair(packet, now)
+
+    def _bind(self, packet: bytes, extension: int) -> _LayerTrack | None:
+        """Find the layer that a packet of an unknown SSRC names, and remember the SSRC."""
+        try:
+            payload = payload_offset(packet)
+        except RtpError:
+            return None
+        if not extension or not packet[0] & 0x10:
+            return None
+        one = self._by_rid.get(read_extension(packet, payload, extension).decode("ascii", "replace"))
+        return None if one is None else self._remember(packet, one)
+
+    def _remember(self, packet: bytes, one: _LayerTrack) -> _LayerTrack:
+        if len(self._by_ssrc) >= _MAX_SSRCS:
+            del self._by_ssrc[next(iter(self._by_ssrc))]
+        self._by_ssrc[packet[8:12]] = one
+        return one
+
+    def sender_report(self, report: rtcp.SenderReport, now: float) -> None:
+        for one in self.layers:
+            one.track.sender_report(report, now)
+
+    def request_keyframe(self) -> None:
+        for one in self.layers:
+            if one.track.stream.flowing:
+                one.track.request_keyframe()
+
+    def check_flow(self, now: float) -> None:
+        for one in self.layers:
+            one.track.check_flow(now)
+
+    def renew(self, now: float) -> None:
+        for one in self.layers:
+            one.track.renew(now)
+
+    def report(self, now: float) -> tuple[list[rtcp.ReportBlock], bytes] | None:
+        """The report blocks of the layers that come, and a REMB; None while nothing comes.
+
+        The REMB names no viewer's estimate, because a poor viewer gets a smaller layer.
+        """
+        self._review(now)
+        flowing = [one.track.reception for one in self.layers if one.track.stream.flowing]
+        receptions = [reception for reception in flowing if reception is not None]
+        if self._codec is None or not receptions:
+            return None
+        estimate = b""
+        if "goog-remb" in self._codec.feedback:
+            least, greatest = self._publisher.receive_limits
+            most = max(self._outlet.settings.max_receive_bitrate, least)
+            self.remb = min(most, greatest) if greatest else most
+            ssrcs = [reception.ssrc for reception in receptions]
+            estimate = rtcp.remb(self._outlet.ssrcs[self.kind], self.remb, ssrcs)
+        return [reception.report(now) for reception in receptions], estimate
+
+    def stats(self) -> ReceivingStats | None:
+        """The sums of the layers, and otherwise the data of the largest one that comes."""
+        found = [(one, stats) for one in self.layers if (stats := one.track.stats()) is not None]
+        if not found:
+            return None
+        _, largest = next((pair for pair in reversed(found) if pair[0].track.stream.flowing), found[-1])
+        every = [stats for _, stats in found]
+        return ReceivingStats(
+            largest.codec,
+            largest.ssrc,
+            sum(one.packets for one in every),
+            sum(one.bytes for one in every),
+            sum(one.lost for one in every),
+            largest.jitter,
+            sum(one.nacks for one in every),
+            sum(one.keyframes for one in every),
+            sum(one.keyframe_requests for one in every),
+            self.remb,
+        )
+
+    def close(self) -> None:
+        """Let all sinks go. They keep what their next source needs."""
+        for sink in list(self.sinks):
+            with _VIEWER:
+                sink.follow(None)
+        for one in self.layers:
+            self._outlet.attention.discard(one.track)
+            one.close()
+
+    # For its layers
+
+    def send_rtcp(self, kind: MediaKind, compound: bytes) -> None:
+        self._publisher.send_rtcp(kind, compound)
+
+    def flow_changed(self) -> None:
+        """A layer has begun or ceased to come."""
+        flowing = any(one.track.stream.flowing for one in self.layers)
+        if flowing != self._flowing:
+            self._flowing = flowing
+            self._began = self._outlet.now()
+            with _PUBLISHER:
+                self._publisher.receiving_changed(self.kind, flowing)
+        if flowing:
+            self._review(self._outlet.now())
+
+    def hand_over(self, sink: Sink, layer: _LayerTrack) -> None:
+        """A sink begins with a layer, so it gets the one before no more."""
+        watching = self._watching[sink]
+        before, watching.present = watching.present, layer
+        if watching.next is layer:
+            watching.next = None
+        if before is not None and before is not layer:
+            # What was rewritten for the sink has its numbers, and is sent to those who are in the group by then.
+            self._outlet.flush()
+            before.track.part(sink)
+
+    # As the source of sinks
+
+    @property
+    def codec(self) -> Codec | None:
+        """The codec of all layers; None while it is not negotiated."""
+        return self._codec
+
+    def admit(self, sink: Sink) -> None:
+        """Let a sink that is ready begin with a layer that comes, or else with the first keyframe of one."""
+        if sink in self._watching:
+            return
+        watching = self._watching[sink] = _Watching(LayerChoice(self._outlet.settings))
+        now = self._outlet.now()
+        take, wish = watching.choice.begin(self._offered(now), self._most(sink), _budget(sink, now), now)
+        watching.wish = self.layers[wish]
+        watching.next = self.layers[take]
+        watching.next.track.admit(sink)
+        self._tell_wanted(now)
+
+    def readmit(self, sink: Sink, now: float) -> None:
+        """Let a sink that was paused begin again with the smallest layer."""
+        watching = self._watching.get(sink)
+        if watching is None:
+            watching = self._watching[sink] = _Watching(LayerChoice(self._outlet.settings))
+            watching.careful = True
+            take, _ = watching.choice.begin(self._offered(now), 0, None, now)
+            watching.next = watching.wish = self.layers[take]
+        if watching.next is not None:
+            watching.next.track.readmit(sink, now)
+
+    def leave(self, sink: Sink) -> None:
+        """Stop sending to a sink, which stays connected."""
+        watching = self._watching.pop(sink, None)
+        if watching is None:
+            return
+        if watching.next is not None:
+            watching.next.track.forget(sink)
+        if watching.present is not None:
+            watching.present.track.leave(sink)
+
+    def retransmit(self, sink: Sink, sequence_numbers: tuple[int, ...], now: float) -> None:
+        if (present := self._present(sink)) is not None:
+            present.track.retransmit(sink, sequence_numbers, now)
+
+    def request_keyframe_at_start(self, sink: Sink) -> None:
+        if (present := self._present(sink)) is not None:
+            present.track.request_keyframe_at_start(sink)
+
+    def request_keyframe_for(self, sink: Sink, now: float) -> None:
+        if (present := self._present(sink)) is not None:
+            present.track.request_keyframe_for(sink, now)
+
+    def renew_keyframe_wish(self, sink: Sink, now: float) -> None:
+        if (present := self._present(sink)) is not None:
+            present.track.renew_keyframe_wish(sink, now)
+
+    def resized(self, sink: Sink) -> None:
+        """The viewer's picture has another size, so perhaps another layer suits it."""
+        if (watching := self._watching.get(sink)) is not None:
+            now = self._outlet.now()
+            self._choose(sink, watching, self._offered(now), now)
+            self._tell_wanted(now)
+
+    def lacks(self, sink: Sink, now: float) -> float:
+        """The bitrate in bit/s at which the viewer would get a larger layer and sound; 0 if none is of use."""
+        watching = self._watching.get(sink)
+        if watching is None or watching.present is None:
+            return 0.0
+        present = self.layers.index(watching.present)
+        lacking = watching.choice.lacks(self._offered(now), present, self._most(sink))
+        return lacking + _SOUND if lacking else 0.0
+
+    def _present(self, sink: Sink) -> _LayerTrack | None:
+        watching = self._watching.get(sink)
+        return None if watching is None else watching.present
+
+    # Choosing
+
+    def _review(self, now: float) -> None:
+        """Choose a layer for each sink, after the layers were measured."""
+        for one in self.layers:
+            one.measure(now)
+        self._order()
+        offered = self._offered(now)
+        for sink, watching in list(self._watching.items()):
+            with _VIEWER:
+                self._choose(sink, watching, offered, now)
+        self._tell_wanted(now)
+
+    def _order(self) -> None:
+        """Put the smallest layer first. Browsers offer them in the order of their size or in the reverse order."""
+        known = [one for one in self.layers if one.greatest]
+        sizes = [one.pixels for one in known]
+        if not all(sizes):
+            sizes = [round(one.greatest) for one in known]
+        if len(known) > 1 and sizes[0] > sizes[-1]:
+            self.layers.reverse()
+
+    def _offered(self, now: float) -> list[Offered]:
+        offered: list[Offered] = []
+        needs = _GUESS
+        for one in self.layers:
+            needs = round(one.bitrate) or needs
+            offered.append(Offered(needs, one.comes(now)))
+            needs = round(needs * _STEP)
+        return offered
+
+    def _most(self, sink: Sink) -> int:
+        """The index of the largest layer that is of use to a viewer."""
+        largest = len(self.layers) - 1
+        match sink.size:
+            case PictureSize.SMALL:
+                return 0
+            case PictureSize.MEDIUM:
+                return min(largest, max(1, largest - 1))
+            case PictureSize.LARGE:
+                return largest
+
+    def _choose(self, sink: Sink, watching: _Watching, offered: Sequence[Offered], now: float) -> None:
+        budget, most = _budget(sink, now), self._most(sink)
+        if watching.present is None:
+            take, wish = watching.choice.begin(offered, 0 if watching.careful else most, budget, now)
+            if now - self._began < _GATHERING:
+                take = wish  # It has not had time to come.
+        else:
+            present, trial = self.layers.index(watching.present), _may_try(sink, now)
+            take, wish = watching.choice.choose(offered, present, most, budget, now, on_trial=trial)
+        watching.wish, wanted = self.layers[wish], self.layers[take]
+        if watching.next is not None and watching.next is not wanted:
+            watching.next.track.forget(sink)
+            watching.next = None
+        if wanted is watching.present:
+            return
+        if watching.next is None and watching.present is None:
+            watching.next = wanted
+            wanted.track.admit(sink)
+        elif watching.present is not None:
+            watching.next = wanted
+            wanted.track.expect(sink, now)
+
+    def _tell_wanted(self, now: float) -> None:
+        """Tell the publisher which layers are wanted, if that has changed."""
+        until = now + self._outlet.settings.layer_linger
+        wanted = {self.layers[0]}
+        for watching in self._watching.values():
+            wanted.update(one for one in (watching.present, watching.next, watching.wish) if one is not None)
+        for one in wanted:
+            one.wanted_until = until
+        names = _names(one for one in self.layers if one.wanted_until > now)
+        if names != self._told:
+            self._told = names
+            with _PUBLISHER:
+                self._publisher.layers_wanted(names)
+
+
+def _names(layers: Iterable[_LayerTrack]) -> frozenset[str]:
+    return frozenset(one.layer.name for one in layers)
+
+
+def _may_try(sink: Sink, now: float) -> bool:
+    """Whether the estimate of a viewer is limited by nothing but what the viewer is sent."""
+    path = sink.viewer.path
+    estimate = path.estimate(now)
+    return estimate is not None and estimate >= _IDLE * path.rate > 0
+
+
+def _budget(sink: Sink, now: float) -> float | None:
+    """The bitrate that the viewer's path has for the picture, in bit/s; None if that is not known."""
+    path = sink.viewer.path
+    if path.to_server:
+        return None
+    estimate = sink.bitrate(now)
+    return None if estimate is None else max(0.0, estimate - _SOUND)
