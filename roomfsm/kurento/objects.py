@@ -252,6 +252,10 @@ class WebRtcEndpoint:
         """The address of its media server."""
         return self._session.url
 
+    def relays(self) -> None:
+        """Let its media be counted as those that media servers send to each other."""
+        self._session.relaying.add(self.id)
+
     async def process_offer(self, sdp: str) -> str:
         """Return the answer to a browser's offer (session descriptions, RFC 8866).
 

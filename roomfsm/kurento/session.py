@@ -73,6 +73,8 @@ class Session:
         self.objects: Counter[str] = Counter()
         self._held: dict[str, str] = {}
         """The ids of the objects that scopes hold, with their types."""
+        self.relaying: set[str] = set()
+        """The ids of the endpoints among them that are connected to another media server, and not to a browser."""
         self._left: dict[str, float] = {}
         """When the objects that are left to somebody else were left, by their ids."""
         self.leaves = False
@@ -382,6 +384,7 @@ class Session:
     def _gives_up(self, object_id: str) -> bool:
         """Hold an object no longer. Returns whether it is to be released."""
         self._held.pop(object_id, None)
+        self.relaying.discard(object_id)
         if object_id not in self._left and not self._is_ours():
             self.leave([object_id])
         return object_id not in self._left

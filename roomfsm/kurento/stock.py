@@ -30,13 +30,14 @@ _SAMPLED = 200
 
 _COUNTED: Mapping[str, tuple[str, Mapping[str, str]]] = {
     "inboundrtp": (
-        "from_browsers",
+        "from",
         {"bytes": "bytesReceived", "packets": "packetsReceived", "lost": "packetsLost", "nacks": "nackCount"},
     ),
-    "outboundrtp": ("to_browsers", {"bytes": "bytesSent", "packets": "packetsSent", "nacks": "nackCount"}),
+    "outboundrtp": ("to", {"bytes": "bytesSent", "packets": "packetsSent", "nacks": "nackCount"}),
 }
-"""What is read from Kurento's statistics (those of WebRTC in 2016) by their `type`: a direction, and our words for
-their members."""
+"""What is read from Kurento's statistics (those of WebRTC in 2016) by their `type`: the begin of a direction, and
+our words for their members."""
+_BROWSERS, _MEDIA_SERVERS = "browsers", "media_servers"
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +63,8 @@ class Traffic:
 
     def __init__(self) -> None:
         self.totals: Counter[tuple[str, str]] = Counter()
-        """By direction (`from_browsers`, `to_browsers`) and kind (`bytes`, `packets`, `lost`, `nacks`)."""
+        """By direction (`from_browsers`, `to_browsers`; for relays `from_media_servers`, `to_media_servers`) and
+        kind (`bytes`, `packets`, `lost`, `nacks`)."""
         self._before: dict[str, Counter[tuple[str, str, str]]] = {}
         """For each endpoint, what it had counted at the last visit. Those that waited longest are the first."""
 
@@ -74,18 +76,19 @@ class Traffic:
             self._before.setdefault(endpoint, Counter())
         return list(self._before)[:_SAMPLED]
 
-    def add(self, endpoint: str, stats: Any) -> None:
-        """Add what an endpoint reports (the result of `getStats`)."""
+    def add(self, endpoint: str, stats: Any, *, relays: bool = False) -> None:
+        """Add what an endpoint reports (the result of `getStats`). `relays` says that it is one end of a relay."""
+        other_side = _MEDIA_SERVERS if relays else _BROWSERS
         now: Counter[tuple[str, str, str]] = Counter()
         entries = stats.items() if isinstance(stats, dict) else ()
         for key, entry in entries:
             if not isinstance(entry, dict):
                 continue
-            direction, members = _COUNTED.get(str(entry.get("type")), ("", {}))
+            way, members = _COUNTED.get(str(entry.get("type")), ("", {}))
             for kind, member in members.items():
                 value = entry.get(member)
                 if isinstance(value, int | float):
-                    now[str(key), direction, kind] += int(value)
+                    now[str(key), f"{way}_{other_side}", kind] += int(value)
         before = self._before.pop(endpoint, Counter())
         for (key, direction, kind), value in now.items():
             # What a browser reports as lost may become less, when packets arrive late (RFC 3550 section 6.4.1).
@@ -134,7 +137,8 @@ async def sample_traffic(visit: Visit, session: Session, traffic: Traffic) -> No
     endpoints = [object_id for object_id, kind in session.held.items() if kind == ENDPOINT]
 
     async def ask(endpoint: str) -> None:
-        traffic.add(endpoint, await visit.invoke(endpoint, "getStats"))
+        relays = endpoint in session.relaying
+        traffic.add(endpoint, await visit.invoke(endpoint, "getStats"), relays=relays)
 
     await _for_each(traffic.next_to_ask(endpoints), ask)
 

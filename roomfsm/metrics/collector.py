@@ -261,11 +261,12 @@ class ServerCollector:
             {(*key, "here"): number for key, number in only_here.items()}
             | {(*key, "there"): number for key, number in only_there.items()},
         )
+        coming, going = ("from_browsers", "from_media_servers"), ("to_browsers", "to_media_servers")
         for family, kind, directions in (
-            (f.BYTES, "bytes", ("from_browsers", "to_browsers")),
-            (f.PACKETS, "packets", ("from_browsers", "to_browsers")),
-            (f.LOST, "lost", ("from_browsers",)),
-            (f.NACKS, "nacks", ("from_browsers", "to_browsers")),
+            (f.BYTES, "bytes", (*coming, *going)),
+            (f.PACKETS, "packets", (*coming, *going)),
+            (f.LOST, "lost", coming),
+            (f.NACKS, "nacks", (*coming, *going)),
         ):
             yield _counter(
                 family,

@@ -273,8 +273,8 @@ BYTES = Family(
     Kind.COUNTER,
     ("media_server", "direction"),
     "bytes",
-    "Bytes of media `from_browsers` and `to_browsers`, as the media server counts them. Its rate times 8 is the "
-    "bitrate.",
+    "Bytes of media `from_browsers` and `to_browsers`, and of relays `from_media_servers` and `to_media_servers`, "
+    "as the media server counts them. Its rate times 8 is the bitrate.",
     "Any.",
 )
 PACKETS = Family(
@@ -290,8 +290,8 @@ LOST = Family(
     Kind.COUNTER,
     ("media_server", "direction"),
     "packets",
-    "Packets that were lost on the way from browsers. Media servers do not tell what was lost on the way to "
-    "browsers: see the NACKs for that.",
+    "Packets that were lost on the way from browsers, and between media servers. Media servers do not tell what "
+    "was lost on the way to browsers: see the NACKs for that.",
     "Below 1 % of the packets.",
 )
 NACKS = Family(
@@ -300,7 +300,7 @@ NACKS = Family(
     ("media_server", "direction"),
     "requests",
     "Requests to send lost packets again (NACK): those of the media server to browsers (`from_browsers`), and "
-    "those of browsers to the media server (`to_browsers`).",
+    "those of browsers to the media server (`to_browsers`). Of relays it is the same with another media server.",
     "Below 1 % of the packets.",
 )
 STORE_KEEPS = Family(

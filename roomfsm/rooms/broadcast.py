@@ -10,13 +10,14 @@ Several streams may wait for their endpoints at once, and the pipeline may be re
 that comes from a pipeline that has been replaced meanwhile means nothing; the stream then asks the new one.
 
 If the server was killed, or has left the pipeline on purpose, it is still there with its endpoints. The broadcast
-of a room that comes back, here or at another server, adopts it, and its streams and views adopt their endpoints.
-When each of them has done so, or failed, or ended, the endpoints that are left belong to nobody and are released.
+of a room that comes back, here or at another server, adopts it, and its streams, relays and views adopt their
+endpoints. When each of them has done so, or failed, or ended, the endpoints that are left belong to nobody and are
+released.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from functools import partial
 
@@ -39,7 +40,7 @@ from roomfsm.rooms.legs import Stream, View, leaves
 from roomfsm.rooms.scope import ChildScope
 from roomfsm.rooms.settings import RoomSettings
 from roomfsm.rooms.source import Source
-from roomfsm.rooms.spread import RelayTold, Spread
+from roomfsm.rooms.spread import KeptRelay, RelayTold, Spread
 
 _log = get_logger(__name__)
 
@@ -63,9 +64,13 @@ class Broadcast:
         settings: RoomSettings,
         journal: Journal,
         on_failure: Callable[[Stream | View, Refusal], Awaitable[None]],
+        on_relay: Callable[[KeptRelay], None],
         left: PipelinePlace | None = None,
     ) -> None:
-        """`left` is the place of the pipeline that is adopted; None if a new one is created."""
+        """`left` is the place of the pipeline that is adopted; None if a new one is created.
+
+        `on_relay` is called with each relay that is up.
+        """
         self._left = left
         self._adopting: list[Stream | View] = []
         self.settled = trio.Event()
@@ -90,7 +95,9 @@ class Broadcast:
             max_video_send=settings.video_kbps,
             remb_on_connect=min(REMB_ON_CONNECT, 1000 * settings.video_kbps),
         )
-        self._spread = Spread(pool, tags, settings, self._limits, journal, self._scope.start_soon)
+        self._spread = Spread(
+            pool, tags, settings, self._limits, journal, self._scope.start_soon, self._home, on_relay
+        )
 
     @property
     def server_url(self) -> str | None:
@@ -107,15 +114,47 @@ class Broadcast:
         self._scope.cancel()
         self.settled.set()
 
-    def leave(self, endpoint_ids: Collection[str]) -> None:
-        """Let these endpoints be at the end, and with them the pipeline: somebody else goes on with them."""
-        if self.place is not None and endpoint_ids:
-            self._pool.leave(self.place, endpoint_ids)
+    def _home(self) -> MediaPipeline:
+        """The pipeline, when a stream has an endpoint. It moves no more then."""
+        assert self._pipeline is not None
+        return self._pipeline
 
-    def pass_on(self, endpoint_ids: Collection[str]) -> None:
-        """As `leave`, if the room server that has the room now may use the media server, too."""
-        if self.place is not None:
-            self._pool.pass_on(self.place, endpoint_ids)
+    @property
+    def places(self) -> list[PipelinePlace]:
+        """Where the pipelines are, the one to which presenters send first; none before there is one."""
+        return [] if self.place is None else [self.place, *self._spread.branches]
+
+    @property
+    def kept_relays(self) -> list[KeptRelay]:
+        """The relays that outlive the server."""
+        return self._spread.kept
+
+    def leave(self, endpoint_ids: Mapping[str, Collection[str]]) -> None:
+        """Let these endpoints be at the end, with the pipelines and the relays: somebody else goes on with them.
+
+        They are by the addresses of the media servers to which streams are relayed; empty for that of presenters.
+        """
+        if any(endpoint_ids.values()):
+            for place, there in self._ends(endpoint_ids):
+                self._pool.leave(place, there)
+
+    def pass_on(self, endpoint_ids: Mapping[str, Collection[str]]) -> None:
+        """As `leave`, if the room server that has the room now may use the media servers, too."""
+        for place, there in self._ends(endpoint_ids):
+            self._pool.pass_on(place, there)
+
+    def _ends(self, of_legs: Mapping[str, Collection[str]]) -> Iterator[tuple[PipelinePlace, list[str]]]:
+        """The pipelines, and the endpoints that are left in each: those of these legs, and those of relays."""
+        relays = self.kept_relays
+        for index, place in enumerate(self.places):
+            at = "" if index == 0 else place.url
+            senders = [relay.ends.sender for relay in relays if relay.above == at]
+            receivers = [relay.ends.receiver for relay in relays if relay.to == place]
+            yield place, [*of_legs.get(at, ()), *senders, *receivers]
+
+    def take_up(self, relay: KeptRelay, stream: Stream) -> None:
+        """Go on with a relay that an earlier run of the server has left."""
+        self._spread.take_up(relay, stream, self.settled)
 
     def start(self, leg: Stream | View) -> None:
         """Give a stream or a view its task in this broadcast."""
@@ -205,20 +244,17 @@ class Broadcast:
         return True
 
     @asynccontextmanager
-    async def sink(self, stream: Stream, left: str | None) -> AsyncIterator[tuple[Source, WebRtcEndpoint]]:
+    async def sink(
+        self, stream: Stream, left: str | None, at: str
+    ) -> AsyncIterator[tuple[Source, WebRtcEndpoint]]:
         """The source from which a view gets the stream, and an endpoint for the view, as with `source`.
 
         If there are many views, they may be at another media server.
         """
-        source = await stream.endpoint()
-        # The stream has an endpoint, so the pipeline moves no more.
-        assert self._pipeline is not None
-        if left is None:
-            async with self._spread.sink(stream, self._pipeline) as found:
-                yield found
-        else:
-            async with self._spread.adopted(self._pipeline, left) as endpoint:
-                yield Source(self._pipeline, source), endpoint
+        await stream.endpoint()
+        opening = self._spread.sink(stream) if left is None else self._spread.adopted(stream, left, at)
+        async with opening as found:
+            yield found
 
     @property
     def relays(self) -> list[RelayTold]:

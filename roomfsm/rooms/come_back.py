@@ -93,6 +93,8 @@ class ComingBack:
         self.media_at: durable.MediaAt | None = None
         self.streams: dict[str, durable.Published] = {}
         """What goes on, by the stream's id."""
+        self._relays: dict[tuple[str, str], durable.Relayed] = {}
+        """The last relay of each stream to each media server, by their ids and addresses. It may have ended."""
         self._views: dict[str, dict[str, durable.Viewed]] = {}
         """What goes on, by the ids of the stream and the viewer."""
 
@@ -100,6 +102,19 @@ class ComingBack:
     def views(self) -> Iterator[durable.Viewed]:
         """The views that go on."""
         return (view for views in self._views.values() for view in views.values())
+
+    @property
+    def relays(self) -> Iterator[durable.Relayed]:
+        """The relays by which the views that go on get their streams: each after the one from which it comes."""
+        needed: dict[tuple[str, str], durable.Relayed] = {}
+        for view in self.views:
+            way: dict[tuple[str, str], durable.Relayed] = {}
+            key = view.stream, view.at
+            while key in self._relays and key not in way and key not in needed:
+                way[key] = self._relays[key]
+                key = view.stream, way[key].above
+            needed |= dict(reversed(way.items()))
+        return iter(needed.values())
 
     def put(self, events: Sequence[Durable]) -> None:
         """Put all events to the tables. Raises `CannotComeBack`."""
@@ -184,6 +199,10 @@ class ComingBack:
                 self.streams[name] = event
                 self._views.setdefault(name, {})
                 people[one].had_generation(name, event.generation)
+            case durable.Relayed(stream=name, to=to):
+                if name not in self.streams:
+                    raise LookupError(f"it cannot be about the stream {name}")
+                self._relays[name, to.url] = event
             case durable.Unpublished(person=one, source=source):
                 name = stream_id(one, source)
                 there, left = name in self.streams, len(self.streams) - 1
@@ -207,6 +226,7 @@ class ComingBack:
 
     def _end_stream(self, name: str) -> None:
         del self.streams[name], self._views[name]
+        self._relays = {key: relay for key, relay in self._relays.items() if relay.stream != name}
 
     def _sit_down(self, event: durable.Sat) -> None:
         people = self._room.people

@@ -191,6 +191,20 @@ class Published(_Durable, frozen=True, tag="published"):
         return stream_id(self.person, self.source)
 
 
+class Relayed(_Durable, frozen=True, tag="relayed", kw_only=True):
+    """A stream is relayed from the media server `above` to this pipeline at another one. `above` is empty for that
+    of the presenter. `sender` and `receiver` are the two endpoints.
+
+    Nothing says that a relay has ended: only what views need is taken up.
+    """
+
+    stream: str
+    sender: str
+    receiver: str
+    above: str = ""
+    to: MediaAt
+
+
 class Unpublished(_Durable, frozen=True, tag="unpublished"):
     """A stream has ended, for whatever reason, and all views of it. If somebody leaves, `Left` says so."""
 
@@ -199,12 +213,16 @@ class Unpublished(_Durable, frozen=True, tag="unpublished"):
 
 
 class Viewed(_Durable, frozen=True, tag="viewed"):
-    """A view has been answered. The media server knows which of the stream's media it passes on."""
+    """A view has been answered. The media server knows which of the stream's media it passes on.
+
+    `at` is the address of the media server to which the stream is relayed for it. Events of older servers lack it.
+    """
 
     person: str
     stream: str
     generation: int
     endpoint: str
+    at: str = ""
 
 
 class Unviewed(_Durable, frozen=True, tag="unviewed"):
@@ -242,6 +260,7 @@ type Durable = (
     | HandsCounted
     | MediaAt
     | Published
+    | Relayed
     | Unpublished
     | Viewed
     | Unviewed

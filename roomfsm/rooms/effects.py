@@ -9,7 +9,8 @@ then removed, so nobody is ever told of a stream whose presenter is not in the r
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Protocol
 
 import trio
@@ -79,8 +80,9 @@ from roomfsm.rooms.participant import Participant, seat_to_give
 from roomfsm.rooms.record import Record
 from roomfsm.rooms.room_files import RoomFiles
 from roomfsm.rooms.settings import RoomSettings
-from roomfsm.rooms.snapshot import as_media_at, as_published, as_sat, as_viewed, media_of
+from roomfsm.rooms.snapshot import as_media_at, as_published, as_relayed, as_sat, as_viewed, media_of, relay_of
 from roomfsm.rooms.speaking import Speakers
+from roomfsm.rooms.spread import KeptRelay
 from roomfsm.sdp_secrets import masked
 
 _REASONS: dict[Effect, str] = {ViewEffect.TELL_LIMITED: "slow_path"}
@@ -121,6 +123,10 @@ class Inside(Protocol):
     @property
     def media_place(self) -> PipelinePlace | None:
         """Where the broadcast's pipeline is; None if there is none, or if the room releases it."""
+
+    @property
+    def kept_relays(self) -> list[KeptRelay]:
+        """The relays that outlive the server."""
 
     @property
     def media_owner(self) -> Owner | None:
@@ -431,7 +437,16 @@ class Effects:
         self._room.broadcast.start(view)
         return view
 
-    def go_on(self, streams: Iterable[durable.Published], views: Iterable[durable.Viewed]) -> None:
+    def note_relay(self, relay: KeptRelay) -> None:
+        """Note that a stream is relayed, before views are noted that get it from there."""
+        self._record.note(as_relayed(relay, self._room.media_owner))
+
+    def go_on(
+        self,
+        streams: Iterable[durable.Published],
+        relays: Iterable[durable.Relayed],
+        views: Iterable[durable.Viewed],
+    ) -> None:
         """Begin the streams and views that an earlier run of the server has left, and that go on."""
         if self._room.media_place is not None:
             # It is this run's from now on.
@@ -439,9 +454,12 @@ class Effects:
         for told in streams:
             publish = Publish(source=told.source, sdp="")
             self._begin_stream(publish, self._people[told.person], Left(told.endpoint, told.generation))
+        assert self._room.broadcast is not None
+        for relay in map(relay_of, relays):
+            self._room.broadcast.take_up(relay, self._streams[relay.stream])
         for one in views:
             message = ViewMessage(stream=one.stream, sdp="")
-            self._begin_view(message, self._people[one.person], Left(one.endpoint, one.generation))
+            self._begin_view(message, self._people[one.person], Left(one.endpoint, one.generation, one.at))
 
     def _end_view(self, event: Ask | ViewFailed) -> None:
         match event:
@@ -548,10 +566,16 @@ class Effects:
             self._room.broadcast.leave(self._answered_endpoints())
         self._record.end(forget=False)
 
-    def _answered_endpoints(self) -> list[str]:
-        """The ids of the endpoints of the streams and views that have been answered."""
-        kept = (one for one in media_of(self._room) if isinstance(one, durable.Published | durable.Viewed))
-        return [one.endpoint for one in kept]
+    def _answered_endpoints(self) -> Mapping[str, list[str]]:
+        """The ids of the endpoints of the streams and views that have been answered, by `View.at`."""
+        found = defaultdict[str, list[str]](list)
+        for one in media_of(self._room):
+            match one:
+                case durable.Published(endpoint=endpoint):
+                    found[""].append(endpoint)
+                case durable.Viewed(endpoint=endpoint, at=at):
+                    found[at].append(endpoint)
+        return found
 
     def _drop_stream(
         self,

@@ -102,10 +102,14 @@ type OnAnswer = Callable[[], None]
 
 @dataclass(frozen=True, slots=True)
 class Left:
-    """What an earlier run of the server has left of a leg: the id of its endpoint, and its generation."""
+    """What an earlier run of the server has left of a leg: the id of its endpoint, and its generation.
+
+    `at` is the address of the media server to which the stream of a view is relayed.
+    """
 
     endpoint: str
     generation: int
+    at: str = ""
 
 
 class Endpoints(Protocol):
@@ -114,8 +118,13 @@ class Endpoints(Protocol):
     def source(self, left: str | None) -> AbstractAsyncContextManager[WebRtcEndpoint]:
         """An endpoint for a stream: a new one, or the one with this id that was left."""
 
-    def sink(self, stream: Stream, left: str | None) -> AbstractAsyncContextManager[tuple[Source, WebRtcEndpoint]]:
-        """The source from which a view gets this stream, and an endpoint for the view, as with `source`."""
+    def sink(
+        self, stream: Stream, left: str | None, at: str
+    ) -> AbstractAsyncContextManager[tuple[Source, WebRtcEndpoint]]:
+        """The source from which a view gets this stream, and an endpoint for the view, as with `source`.
+
+        `at` is the address of the media server to which the stream of a view that was left is relayed.
+        """
 
 
 class LegFailed(Exception):
@@ -543,6 +552,8 @@ class View(Leg):
             stream.id, participant, message.sdp, message.ref, settings, on_change, on_answer, journal, left
         )
         self.stream = stream
+        self.at = "" if left is None else left.at
+        """The address of the media server to which the stream is relayed for it; empty if it is at the home."""
         self.reason: str | None = None
         """The reason for the view's state that its viewer was told; None if there was none."""
         self._source: Source | None = None
@@ -565,8 +576,8 @@ class View(Leg):
         return f"{self.participant.id}>{self.id}#{self.generation}"
 
     async def _hold(self, endpoints: Endpoints) -> None:
-        async with endpoints.sink(self.stream, self.left) as (source, endpoint):
-            self._source = source
+        async with endpoints.sink(self.stream, self.left, self.at) as (source, endpoint):
+            self._source, self.at = source, source.at
             if self.left is None:
                 await self._connect(source, endpoint)
             else:
@@ -574,7 +585,9 @@ class View(Leg):
                 self._passing = _ALL & await self._fed_by.connected_to(endpoint)
                 # The view may have ended meanwhile.
                 await trio.lowlevel.checkpoint_if_cancelled()
-                if not self._size_told and MediaType.VIDEO not in self._passing:
+                # From a relay that had to be made anew nothing is passed on yet.
+                made_anew = source.at and not self._passing
+                if not self._size_told and MediaType.VIDEO not in self._passing and not made_anew:
                     self.adjust(Size.NONE)
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._follow_source, source)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import trio
 
@@ -41,6 +41,7 @@ from roomfsm.rooms.source import Source
 _log = get_logger(__name__)
 
 
+_LOST = "the connection between two media servers is lost"
 _BOTH = (MediaType.AUDIO, MediaType.VIDEO)
 
 
@@ -61,19 +62,40 @@ def blamed(url: str) -> Iterator[None]:
         raise RelayFailed(url, str(error)) from error
 
 
+@dataclass(frozen=True, slots=True)
+class Ends:
+    """The ids of the two endpoints of a relay."""
+
+    sender: str
+    receiver: str
+
+
 class Relay(Model):
     """One stream on its way to another media server. `key` names it in the journal.
 
     `patience` is the number of seconds in which the two media servers must be connected. If they lose each other
-    later, the relay is made anew, but not twice within `pause` seconds.
+    later, the relay is made anew, but not twice within `pause` seconds. `on_up` is called whenever they are
+    connected. `left` are the endpoints of a relay that an earlier run of the server has left.
     """
 
-    def __init__(self, key: str, journal: Journal, patience: float, pause: float) -> None:
+    def __init__(
+        self,
+        key: str,
+        journal: Journal,
+        patience: float,
+        pause: float,
+        on_up: Callable[[], None],
+        left: Ends | None = None,
+    ) -> None:
         super().__init__(RELAY.initial)
         self.key = key
         self._journal = journal
         self._patience = patience
         self._pause = pause
+        self._on_up = on_up
+        self._left = left
+        self.ends = left
+        """Its endpoints, or those that it is about to adopt; None while it is not connected."""
         self._flowing: set[MediaType] = set()
         self._up = trio.Event()
         """Set when the two media servers are connected."""
@@ -104,7 +126,7 @@ class Relay(Model):
         """
         try:
             async with below() as pipeline, trio.open_nursery() as nursery:
-                source = Source(pipeline)
+                source = Source(pipeline, at=pipeline.server_url)
                 nursery.start_soon(self._keep_up, above, source, limits, fail)
                 await source.after(None)
                 yield source
@@ -142,9 +164,19 @@ class Relay(Model):
         try:
             async with above() as origin, trio.open_nursery() as nursery:
                 nursery.start_soon(self._expect_connection, source.pipeline.server_url)
-                async with _pair(origin.pipeline, source.pipeline, limits) as (sender, receiver):
-                    await self._connect(origin, sender, receiver, nursery)
+                left, self._left = self._left, None
+                if left is not None:
+                    # It has been.
+                    self.fire("described")
+                    self.fire("connected")
+                async with _pair(origin.pipeline, source.pipeline, limits, left) as (sender, receiver):
+                    if left is None:
+                        await self._connect(origin, sender, receiver, nursery)
+                    else:
+                        await self._go_on(origin, sender, receiver, nursery)
                     await self._up.wait()
+                    self.ends = Ends(sender.id, receiver.id)
+                    self._on_up()
                     source.replace(receiver)
                     try:
                         await trio.sleep_forever()
@@ -153,6 +185,7 @@ class Relay(Model):
                         source.replace(None)
         except* (RelayFailed, SharedLost) as group:
             errors = leaves(group)
+        self.ends = None
         return errors[0]
 
     async def _connect(
@@ -173,13 +206,30 @@ class Relay(Model):
         with blamed(ours):
             await sender.process_answer(answer)
         self.fire("described")
-        nursery.start_soon(_feed, origin, feeding, sender)
-        nursery.start_soon(self._watch, _Side(sender, receiver, offer))
-        nursery.start_soon(self._watch, _Side(receiver, sender, answer, receives=True))
+        self._follow_both(
+            origin, feeding, _Side(sender, receiver, offer), _Side(receiver, sender, answer), nursery
+        )
         with blamed(ours):
             await sender.gather_candidates()
         with blamed(theirs):
             await receiver.gather_candidates()
+
+    async def _go_on(
+        self, origin: Source, sender: WebRtcEndpoint, receiver: WebRtcEndpoint, nursery: trio.Nursery
+    ) -> None:
+        """Follow two endpoints that are connected already. Raises `RelayFailed`."""
+        feeding = await origin.after(None)
+        with blamed(sender.server_url):
+            if not await feeding.connected_to(sender):
+                await feeding.connect(sender)
+        self._follow_both(origin, feeding, _Side(sender, receiver, ""), _Side(receiver, sender, ""), nursery)
+
+    def _follow_both(
+        self, origin: Source, feeding: WebRtcEndpoint, sender: _Side, receiver: _Side, nursery: trio.Nursery
+    ) -> None:
+        nursery.start_soon(_feed, origin, feeding, sender.endpoint)
+        nursery.start_soon(self._watch, sender)
+        nursery.start_soon(self._watch, replace(receiver, receives=True))
 
     async def _expect_connection(self, url: str) -> None:
         with trio.move_on_after(self._patience) as late:
@@ -199,7 +249,7 @@ class Relay(Model):
                     if (found := candidates.pick(event.candidate)) is not None:
                         await self._pass_on(found, side.other)
                 elif says_closed(event) or says_lost(event):
-                    raise RelayFailed(url, "the connection between two media servers is lost")
+                    raise RelayFailed(url, _LOST)
                 else:
                     await self._follow(event, side)
 
@@ -220,6 +270,8 @@ class Relay(Model):
                 # Events may have been lost.
                 if await side.endpoint.is_connected():
                     self.fire("connected")
+                elif "lost" in RELAY.legal(self.state):
+                    raise RelayFailed(side.endpoint.server_url, _LOST)
                 for kind in _BOTH if side.receives else ():
                     self._flow(kind, flows=await side.endpoint.is_flowing_out(kind))
             case _:
@@ -242,21 +294,26 @@ class _Side:
 
 @asynccontextmanager
 async def _pair(
-    above: MediaPipeline, below: MediaPipeline, limits: BandwidthLimits
+    above: MediaPipeline, below: MediaPipeline, limits: BandwidthLimits, left: Ends | None
 ) -> AsyncIterator[tuple[WebRtcEndpoint, WebRtcEndpoint]]:
-    """A new endpoint in each of two pipelines. At the end neither waits for the release of the other.
+    """An endpoint in each of two pipelines, a new one or the one that was left.
 
-    Raises `RelayFailed`, alone or in a group.
+    At the end neither waits for the release of the other. Raises `RelayFailed`, alone or in a group.
     """
 
-    async def hold(pipeline: MediaPipeline, *, task_status: trio.TaskStatus[WebRtcEndpoint]) -> None:
+    async def hold(
+        pipeline: MediaPipeline, left: str | None, *, task_status: trio.TaskStatus[WebRtcEndpoint]
+    ) -> None:
+        opening = pipeline.endpoint(limits) if left is None else pipeline.adopt(left)
         with blamed(pipeline.server_url):
-            async with pipeline.endpoint(limits) as endpoint:
+            async with opening as endpoint:
+                endpoint.relays()
                 task_status.started(endpoint)
                 await trio.sleep_forever()
 
+    sender, receiver = (None, None) if left is None else (left.sender, left.receiver)
     async with trio.open_nursery() as nursery:
-        yield await nursery.start(hold, above), await nursery.start(hold, below)
+        yield await nursery.start(hold, above, sender), await nursery.start(hold, below, receiver)
         nursery.cancel_scope.cancel()
 
 

@@ -108,6 +108,7 @@ from roomfsm.rooms.room_files import RoomFiles
 from roomfsm.rooms.settings import RoomSettings
 from roomfsm.rooms.snapshot import describe, place_of
 from roomfsm.rooms.speaking import Speakers
+from roomfsm.rooms.spread import KeptRelay
 
 _LINGER_AGAIN = 1.0
 """The fewest seconds that an empty room lingers again because somebody waits in its lobby."""
@@ -239,7 +240,7 @@ class Room:
         if coming.media_at is not None and coming.streams:
             left = place_of(coming.media_at)
             self.broadcast = self._new_broadcast(left)
-            self._effects.go_on(coming.streams.values(), coming.views)
+            self._effects.go_on(coming.streams.values(), coming.relays, coming.views)
 
     async def until_settled(self) -> None:
         """Returns when it is clear which streams and views of a room that came back go on."""
@@ -270,6 +271,16 @@ class Room:
     def media_place(self) -> PipelinePlace | None:
         """Where the broadcast's pipeline is; None if there is none, or if the room releases it."""
         return None if self.broadcast is None or self._drains else self.broadcast.place
+
+    @property
+    def media_places(self) -> list[PipelinePlace]:
+        """Where the broadcast's pipelines are, with those at other media servers, as `media_place`."""
+        return [] if self.broadcast is None or self._drains else self.broadcast.places
+
+    @property
+    def kept_relays(self) -> list[KeptRelay]:
+        """The relays that outlive the server."""
+        return [] if self.broadcast is None else self.broadcast.kept_relays
 
     @property
     def media_owner(self) -> Owner | None:
@@ -649,7 +660,15 @@ class Room:
         self._start_task(linger)
 
     def _new_broadcast(self, left: PipelinePlace | None = None) -> Broadcast:
-        return Broadcast(self._pool, self._tags, self.settings, self.journal, self._leg_failed, left)
+        return Broadcast(
+            self._pool,
+            self._tags,
+            self.settings,
+            self.journal,
+            self._leg_failed,
+            self._effects.note_relay,
+            left,
+        )
 
     def _start_broadcast(self) -> None:
         # A room that came back may have one already.

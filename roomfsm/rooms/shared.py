@@ -53,7 +53,8 @@ class Shared[T]:
         self._scope = trio.CancelScope()
         self._users: set[trio.CancelScope] = set()
         self._changed = trio.Event()
-        self._value: T | None = None
+        self.value: T | None = None
+        """The resource, once it is open."""
         self._opened = trio.Event()
         self._started = False
         self._why: Exception | None = None
@@ -74,8 +75,8 @@ class Shared[T]:
         try:
             with user:
                 await self._opened.wait()
-                assert self._value is not None
-                yield self._value
+                assert self.value is not None
+                yield self.value
         finally:
             self._users.discard(user)
             self._tell()
@@ -95,7 +96,7 @@ class Shared[T]:
         try:
             with self._scope:
                 async with self._opening(self.fail) as value:
-                    self._value = value
+                    self.value = value
                     self._opened.set()
                     await self._until_unused()
                     self.fail(None)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Protocol
 
 from roomfsm.access.policy import Policy
@@ -17,6 +17,8 @@ from roomfsm.rooms.lookalikes import Lookalikes
 from roomfsm.rooms.moderation import Moderation
 from roomfsm.rooms.participant import Participant
 from roomfsm.rooms.record import Record
+from roomfsm.rooms.relay import Ends
+from roomfsm.rooms.spread import KeptRelay
 
 
 class KeptMedia(Protocol):
@@ -28,6 +30,10 @@ class KeptMedia(Protocol):
     @property
     def media_place(self) -> PipelinePlace | None:
         """Where the pipeline is that outlives the server; None if there is none, or if the room releases it."""
+
+    @property
+    def kept_relays(self) -> Sequence[KeptRelay]:
+        """The relays that outlive the server."""
 
     @property
     def media_owner(self) -> Owner | None:
@@ -100,7 +106,23 @@ def as_viewed(view: View) -> durable.Viewed | None:
     """What is kept of a view; None before it and its stream have been answered."""
     if view.endpoint_id is None or view.stream.endpoint_id is None:
         return None
-    return durable.Viewed(view.participant.id, view.id, view.generation, view.endpoint_id)
+    return durable.Viewed(view.participant.id, view.id, view.generation, view.endpoint_id, view.at)
+
+
+def as_relayed(relay: KeptRelay, owner: Owner | None) -> durable.Relayed:
+    """What is kept of a relay, and that this owner has it now."""
+    return durable.Relayed(
+        stream=relay.stream,
+        sender=relay.ends.sender,
+        receiver=relay.ends.receiver,
+        above=relay.above,
+        to=as_media_at(relay.to, owner),
+    )
+
+
+def relay_of(told: durable.Relayed) -> KeptRelay:
+    """The relay that an earlier run has left."""
+    return KeptRelay(told.stream, told.above, place_of(told.to), Ends(told.sender, told.receiver))
 
 
 def describe(room: Kept, moderation: Moderation, chat: ChatHistory, lookalikes: Lookalikes) -> Iterator[Durable]:
@@ -136,5 +158,7 @@ def media_of(room: KeptMedia) -> Iterator[Durable]:
     if room.media_place is not None:
         yield as_media_at(room.media_place, room.media_owner)
         yield from filter(None, map(as_published, room.streams.values()))
+        for relay in room.kept_relays:
+            yield as_relayed(relay, room.media_owner)
         for stream in room.streams.values():
             yield from filter(None, map(as_viewed, stream.views.values()))

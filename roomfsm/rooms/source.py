@@ -12,11 +12,15 @@ from roomfsm.kurento.objects import MediaPipeline, WebRtcEndpoint
 
 
 class Source:
-    """The endpoint from which a stream flows into this pipeline; None while a relay is being made."""
+    """The endpoint from which a stream flows into this pipeline; None while a relay is being made.
 
-    def __init__(self, pipeline: MediaPipeline, endpoint: WebRtcEndpoint | None = None) -> None:
+    `at` is the address of the media server, if the stream is relayed to it.
+    """
+
+    def __init__(self, pipeline: MediaPipeline, endpoint: WebRtcEndpoint | None = None, at: str = "") -> None:
         self.pipeline = pipeline
         self.endpoint = endpoint
+        self.at = at
         self._changed = trio.Event()
 
     def replace(self, endpoint: WebRtcEndpoint | None) -> None:

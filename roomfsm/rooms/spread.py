@@ -13,6 +13,9 @@ A relay costs the home as much as a view does. One that is lost is made anew und
 its branch is lost, its views end. Their browsers are told so, one after another, and ask again. The media server
 that is to blame gets no view of this broadcast for a while (`relay_pause`). If there is no other, the home takes
 more than it should.
+
+What an earlier run of the server has left is taken up: the branches are adopted, with the endpoints of relays and
+views. What nobody has adopted at a branch, when all views know what they have, is released.
 """
 
 from __future__ import annotations
@@ -20,21 +23,27 @@ from __future__ import annotations
 import itertools
 import math
 from collections import Counter
-from collections.abc import AsyncIterator, Collection, Iterator, Mapping
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
 
 import trio
 
-from roomfsm.kurento.errors import MediaServerError, MediaServerLost, RequestTimedOut, ResourcesExhausted
-from roomfsm.kurento.objects import BandwidthLimits, MediaPipeline, WebRtcEndpoint
+from roomfsm.kurento.errors import (
+    MediaServerError,
+    MediaServerLost,
+    ObjectGone,
+    RequestTimedOut,
+    ResourcesExhausted,
+)
+from roomfsm.kurento.objects import BandwidthLimits, MediaPipeline, PipelinePlace, WebRtcEndpoint
 from roomfsm.kurento.pool import MediaPool
 from roomfsm.log import get_logger
 from roomfsm.protocol.errors import ErrorCode
 from roomfsm.rooms.journal import Journal
 from roomfsm.rooms.legs import LegFailed, Stream, leaves
-from roomfsm.rooms.relay import Relay, RelayFailed, blamed
+from roomfsm.rooms.relay import Ends, Relay, RelayFailed, blamed
 from roomfsm.rooms.settings import RoomSettings
 from roomfsm.rooms.shared import Fail, Shared, SharedLost, Start
 from roomfsm.rooms.source import Source
@@ -78,8 +87,15 @@ class _Relayed:
 @dataclass(eq=False, slots=True)
 class _Branch(_Place):
     pipeline: Shared[MediaPipeline] = field(kw_only=True)
+    left: PipelinePlace | None = None
+    """Where its pipeline is that an earlier run has left."""
     relays: dict[str, _Relayed] = field(default_factory=dict)
     """By the key of the stream."""
+
+    @property
+    def pipeline_place(self) -> PipelinePlace | None:
+        """Where its pipeline is, or the one that is to be adopted; None before there is one."""
+        return self.left if self.pipeline.value is None else self.pipeline.value.place
 
     def relay_of(self, stream: Stream) -> _Relayed | None:
         """The relay that brings the stream here, unless it is over."""
@@ -103,8 +119,25 @@ class RelayTold:
     depth: int
 
 
+@dataclass(frozen=True, slots=True)
+class KeptRelay:
+    """A relay that outlives the server: its stream, where it begins and ends, and its endpoints.
+
+    `above` is the address of the media server where it begins; empty for that of the presenter.
+    """
+
+    stream: str
+    above: str
+    to: PipelinePlace
+    ends: Ends
+
+
 class Spread:
-    """The places at which a broadcast has views. `start` starts the tasks that hold what is shared."""
+    """The places at which a broadcast has views. `start` starts the tasks that hold what is shared.
+
+    `home` returns the pipeline at the home, once a stream has its endpoint there. `on_up` is called with each
+    relay when it is connected.
+    """
 
     def __init__(
         self,
@@ -114,7 +147,11 @@ class Spread:
         limits: BandwidthLimits,
         journal: Journal,
         start: Start,
+        home: Callable[[], MediaPipeline],
+        on_up: Callable[[KeptRelay], None],
     ) -> None:
+        self._home_pipeline = home
+        self._on_up = on_up
         self._pool = pool
         self._tags = tags
         self._settings = settings
@@ -139,32 +176,75 @@ class Spread:
             if not one.source.over
         ]
 
-    @asynccontextmanager
-    async def adopted(self, home: MediaPipeline, endpoint_id: str) -> AsyncIterator[WebRtcEndpoint]:
-        """The endpoint of a view that was left at the home."""
-        with _counted(self._home):
-            async with home.adopt(endpoint_id) as endpoint:
-                yield endpoint
+    @property
+    def kept(self) -> list[KeptRelay]:
+        """The relays that are up, or were left and are to be adopted."""
+        found = [
+            _as_kept(one, branch)
+            for branch in self._branches
+            for one in branch.relays.values()
+            if not one.source.over
+        ]
+        return [relay for relay in found if relay is not None]
+
+    @property
+    def branches(self) -> list[PipelinePlace]:
+        """Where the pipelines of the branches are."""
+        places = [branch.pipeline_place for branch in self._branches if not branch.pipeline.over]
+        return [place for place in places if place is not None]
+
+    def take_up(self, relay: KeptRelay, stream: Stream, settled: trio.Event) -> None:
+        """Go on with a relay that an earlier run has left, and with its branch, at least until `settled`."""
+        branch = next((one for one in self._branches if one.left == relay.to), None)
+        if branch is None:
+            branch = self._open_branch(relay.to.url, relay.to)
+            self._start(partial(_hold_until, settled, branch.pipeline))
+        above = next((one for one in self._branches if one.url == relay.above), self._home)
+        self._new_relay(stream, branch, above, relay.ends)
 
     @asynccontextmanager
-    async def sink(self, stream: Stream, home: MediaPipeline) -> AsyncIterator[tuple[Source, WebRtcEndpoint]]:
+    async def adopted(
+        self, stream: Stream, endpoint_id: str, at: str
+    ) -> AsyncIterator[tuple[Source, WebRtcEndpoint]]:
+        """The source of a view that was left, and its endpoint there. `at` is the address of its branch.
+
+        Raises the errors of `sink`.
+        """
+        places = [branch for branch in self._branches if branch.url == at and branch.relay_of(stream) is not None]
+        place = self._home if not at else next(iter(places), None)
+        if place is None:
+            raise ObjectGone(ObjectGone.CODE, f"nothing is known of a relay to {at}")
+        async with self._blaming():
+            with _counted(place):
+                async with self._source(place, stream) as source:
+                    await source.after(None)
+                    async with source.pipeline.adopt(endpoint_id) as endpoint:
+                        yield source, endpoint
+
+    @asynccontextmanager
+    async def sink(self, stream: Stream) -> AsyncIterator[tuple[Source, WebRtcEndpoint]]:
         """The source from which a view gets the stream, and a new endpoint for the view.
 
         Raises `LegFailed`, and `MediaServerError`: `ResourcesExhausted` if no media server takes the view, and
         `MediaServerLost` only if the home is lost.
         """
-        self._home.url = home.server_url
+        async with self._blaming(), AsyncExitStack() as stack:
+            source, endpoint = await self._enter(stack, stream)
+            yield source, endpoint
+
+    @asynccontextmanager
+    async def _blaming(self) -> AsyncIterator[None]:
+        """Avoid the media server that is to blame for an error. Raises the errors of `sink`."""
+        self._home.url = home = self._home_pipeline().server_url
         try:
-            async with AsyncExitStack() as stack:
-                source, endpoint = await self._enter(stack, stream, home)
-                yield source, endpoint
+            yield
         except* RequestTimedOut as late:
-            for url in {error.url for error in leaves(late)} - {home.server_url}:
+            for url in {error.url for error in leaves(late)} - {home}:
                 self._avoid(late, url)
             raise
         except* (SharedLost, MediaServerLost) as lost:
             errors = leaves(lost)
-            if any(isinstance(error, MediaServerLost) and error.url == home.server_url for error in errors):
+            if any(isinstance(error, MediaServerLost) and error.url == home for error in errors):
                 raise
             self._avoid(lost, "")
             await self._in_turn()
@@ -176,16 +256,14 @@ class Spread:
         self._next_end = at + 1 / self._settings.views_again_rate
         await trio.sleep_until(at)
 
-    async def _enter(
-        self, stack: AsyncExitStack, stream: Stream, home: MediaPipeline
-    ) -> tuple[Source, WebRtcEndpoint]:
+    async def _enter(self, stack: AsyncExitStack, stream: Stream) -> tuple[Source, WebRtcEndpoint]:
         """Find a place for a view, whose endpoint ends with the stack."""
         tried: dict[_Place, Exception] = {}
         while (place := self._choose(stream, tried)) is not None:
             try:
                 async with AsyncExitStack() as attempt:
                     attempt.enter_context(_counted(place))
-                    source = await attempt.enter_async_context(self._source(place, stream, home))
+                    source = await attempt.enter_async_context(self._source(place, stream))
                     # A relay may be being made anew.
                     await source.after(None)
                     endpoint = await attempt.enter_async_context(source.pipeline.endpoint(self._limits))
@@ -257,15 +335,17 @@ class Spread:
     def _is_avoided(self, url: str) -> bool:
         return trio.current_time() < self._avoided.get(url, -math.inf)
 
-    def _open_branch(self, url: str) -> _Branch:
-        branch = _Branch(url, pipeline=Shared(partial(self._pipeline_at, url), self._start, _FAILURES))
+    def _open_branch(self, url: str, left: PipelinePlace | None = None) -> _Branch:
+        shared = Shared(partial(self._pipeline_at, url, left), self._start, _FAILURES)
+        branch = _Branch(url, pipeline=shared, left=left)
         self._branches.append(branch)
         return branch
 
     @asynccontextmanager
-    async def _pipeline_at(self, url: str, fail: Fail) -> AsyncIterator[MediaPipeline]:
+    async def _pipeline_at(self, url: str, left: PipelinePlace | None, fail: Fail) -> AsyncIterator[MediaPipeline]:
+        opening = self._pool.pipeline(self._tags, at=url) if left is None else self._pool.adopt(left)
         with blamed(url):
-            async with self._pool.pipeline(self._tags, at=url) as pipeline, trio.open_nursery() as nursery:
+            async with opening as pipeline, trio.open_nursery() as nursery:
 
                 async def until_it_is_lost() -> None:
                     await pipeline.lost.wait()
@@ -275,33 +355,48 @@ class Spread:
                 yield pipeline
                 nursery.cancel_scope.cancel()
 
-    def _source(self, place: _Place, stream: Stream, home: MediaPipeline) -> AbstractAsyncContextManager[Source]:
+    def _source(self, place: _Place, stream: Stream) -> AbstractAsyncContextManager[Source]:
         """Where the stream can be had at this place. If it is not there yet, it is relayed."""
         if not isinstance(place, _Branch):
-            return _at_home(stream, home)
-        relay = place.relay_of(stream) or self._begin_relay(stream, place, home)
+            return self._at_home(stream)
+        relay = place.relay_of(stream) or self._new_relay(stream, place, self._above(stream, place))
         return relay.source.used()
 
-    def _begin_relay(self, stream: Stream, branch: _Branch, home: MediaPipeline) -> _Relayed:
-        """Relay the stream to a branch."""
+    @asynccontextmanager
+    async def _at_home(self, stream: Stream) -> AsyncIterator[Source]:
+        endpoint = await stream.endpoint()
+        yield Source(self._home_pipeline(), endpoint)
+
+    def _new_relay(self, stream: Stream, branch: _Branch, above: _Place, left: Ends | None = None) -> _Relayed:
+        """Relay the stream to a branch, from `above`, or go on with such a relay that was left."""
         settings = self._settings
-        key = f"{stream.key}>{next(self._numbers)}"
-        machine = Relay(key, self._journal, settings.relay_connect_timeout, settings.relay_pause)
-        relay = _Relayed(stream, machine, self._above(stream, branch))
+
+        def on_up() -> None:
+            if (kept := _as_kept(relay, branch)) is not None:
+                self._on_up(kept)
+
+        machine = Relay(
+            f"{stream.key}>{next(self._numbers)}",
+            self._journal,
+            settings.relay_connect_timeout,
+            settings.relay_pause,
+            on_up,
+            left,
+        )
+        relay = _Relayed(stream, machine, above)
 
         @asynccontextmanager
         async def from_above() -> AsyncIterator[Source]:
             if stream.over.is_set():
                 raise SharedLost(None)
-            relay.above = self._above(stream, branch)
+            if relay.machine.ends is None:
+                relay.above = self._above(stream, branch)
             with _counted(relay.above):
-                if (above := _relay_at(relay.above, stream)) is None:
-                    # The relay offers the codecs that the presenter has been answered.
-                    await stream.answered.wait()
-                    yield Source(home, await stream.endpoint())
-                else:
-                    async with above.source.used() as source:
-                        yield source
+                # The relay offers the codecs that the presenter has been answered.
+                await stream.answered.wait()
+                above = _relay_at(relay.above, stream)
+                async with self._at_home(stream) if above is None else above.source.used() as source:
+                    yield source
 
         @asynccontextmanager
         async def opening(fail: Fail) -> AsyncIterator[Source]:
@@ -338,13 +433,25 @@ class Spread:
         )
 
 
+def _as_kept(relay: _Relayed, branch: _Branch) -> KeptRelay | None:
+    """What is kept of a relay; None if it is not up."""
+    place, ends = branch.pipeline_place, relay.machine.ends
+    if place is None or ends is None:
+        return None
+    above = relay.above.url if isinstance(relay.above, _Branch) else ""
+    return KeptRelay(relay.stream.id, above, place, ends)
+
+
+async def _hold_until(settled: trio.Event, pipeline: Shared[MediaPipeline]) -> None:
+    """Use a pipeline that was left until everybody has adopted what is theirs. The rest is released then."""
+    with suppress(SharedLost):
+        async with pipeline.used() as adopted:
+            await settled.wait()
+            adopted.release_left()
+
+
 def _relay_at(place: _Place, stream: Stream) -> _Relayed | None:
     return place.relay_of(stream) if isinstance(place, _Branch) else None
-
-
-@asynccontextmanager
-async def _at_home(stream: Stream, home: MediaPipeline) -> AsyncIterator[Source]:
-    yield Source(home, await stream.endpoint())
 
 
 @contextmanager

@@ -59,7 +59,7 @@ async def come_back(
     if counts.came_back or counts.set_aside:
         seconds = round(time.perf_counter() - began, 3)
         _log.info("rooms came back", rooms=counts.came_back, people=len(seats), seconds=seconds)
-    return [room.media_place for room in directory.rooms() if room.media_place is not None]
+    return [place for room in directory.rooms() for place in room.media_places]
 
 
 async def bring_back(

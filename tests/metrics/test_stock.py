@@ -137,6 +137,8 @@ def test_traffic_adds_up_what_each_endpoint_has_counted_since_the_visit_before()
     assert traffic.totals["from_browsers", "bytes"] == 3600
     assert traffic.totals["from_browsers", "lost"] == 4
     assert traffic.totals["to_browsers", "packets"] == 0
+    traffic.add("e3", inbound(7, 2), relays=True)
+    assert (traffic.totals["from_browsers", "packets"], traffic.totals["from_media_servers", "packets"]) == (36, 7)
 
 
 def test_traffic_never_goes_back_and_bears_what_it_does_not_know() -> None:

@@ -268,6 +268,24 @@ async def test_if_one_on_the_way_is_lost_the_relays_behind_it_begin_elsewhere_an
         assert spread(media) == {ONE: 4, THREE: 3}
 
 
+async def test_a_relay_is_never_made_anew_from_where_its_own_stream_goes(autojump_clock: MockClock) -> None:
+    settings = replace(NARROW, relays_per_media_server=1)
+    async with crowd(6, settings) as (media, ada, bobs):
+        connect(media)
+        await bobs[0].say(Unview(stream=ada.stream()))
+        await settle()
+        # The home is full for a moment, and so it is avoided.
+        media.full = {ONE}
+        await watch(bobs[0], ada)
+        media.full.clear()
+        at(media, TWO)[0].happens(dtls(DtlsConnectionState.FAILED))
+        await settle()
+        broadcast = ada.sits_in.broadcast
+        assert broadcast is not None
+        assert [(one.above, one.below) for one in broadcast.relays] == [(ONE, TWO), (TWO, THREE)]
+        assert all(_gets(media, bob, ada) for bob in bobs)
+
+
 async def test_viewers_whose_media_server_is_lost_are_told_one_after_another(autojump_clock: MockClock) -> None:
     settings = replace(NARROW, views_per_media_server=5, views_again_rate=2.0)
     async with crowd(9, settings) as (media, ada, bobs):
@@ -354,11 +372,12 @@ async def test_the_machine_follows_what_the_media_servers_see(autojump_clock: Mo
             (receiver, SessionResumed()),
             (sender, SessionResumed()),
         ):
+            endpoint.connected |= event == dtls(DtlsConnectionState.CONNECTED)
             endpoint.happens(event)
             await settle()
             states.append(room.broadcast.relays[0].state)
         assert states == ["described", "connected", "live", "live", "stalled", "stalled", "stalled"]
-        receiver.connected, receiver.flowing = True, {*receiver.flowing, *at(media, ONE)[0].passed[1]}
+        receiver.flowing = {*receiver.flowing, *at(media, ONE)[0].passed[1]}
         receiver.happens(SessionResumed())
         await settle()
         assert room.broadcast.relays[0].state == "live"

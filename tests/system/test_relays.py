@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import AsyncExitStack, ExitStack
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 import trio
@@ -12,9 +14,16 @@ import trio
 from roomfsm.kurento.settings import KurentoSettings
 from roomfsm.kurento.visit import open_visit
 from roomfsm.rooms.room import Room
+from tests.mediaserver import kurento_client
+from tests.mediaserver.peer import open_test_peer
+from tests.ports import reserved_port
 from tests.processes import LOADED, Process, media_server_program
+from tests.protocol_client import open_client
 from tests.serving import Served, serving
 from tests.system.audience import ROOM, open_audience
+from tests.system.cycles import connect
+from tests.system.test_adoption import broadcast, endpoints_at, filming, kill, resume, sees
+from tests.system.test_kurento_apart import open_program
 
 FEW = 2
 """The views that one media server has of the room."""
@@ -105,3 +114,55 @@ async def test_all_see_the_picture_even_after_faults_and_nothing_is_left(three: 
             # The stream, its views, and one relay.
             assert len(await endpoints(alive, settled=9)) == 2
         await endpoints(alive, settled=0)
+
+
+async def test_pictures_of_a_relay_go_on_while_the_room_server_is_away_and_nothing_is_made_anew(
+    tmp_path: Path,
+) -> None:
+    with media_server_program() as (one, _), media_server_program() as (two, _), reserved_port() as port:
+        arguments = (
+            *(f"--kurento={one}", f"--kurento={two}", f"--port={port}"),
+            *(f"--data={tmp_path / 'data'}", "--views-per-media-server=1"),
+        )
+        async with AsyncExitStack() as stack:
+            camera = await stack.enter_async_context(filming())
+            displays = [await stack.enter_async_context(open_test_peer("recvonly")) for _ in range(2)]
+            monitors = [await stack.enter_async_context(kurento_client.open_client(url)) for url in (one, two)]
+
+            async def held() -> list[set[str]]:
+                return [await endpoints_at(monitor) for monitor in monitors]
+
+            before, tokens = list[set[str]](), list[str]()
+            for how in (signal.SIGKILL, None):
+                async with AsyncExitStack() as run:
+                    program = await run.enter_async_context(open_program(tmp_path, *arguments))
+                    ada, *viewers = [await run.enter_async_context(open_client(program.url)) for _ in range(3)]
+                    if not before:
+                        stream = await broadcast(camera, displays[0], ada, viewers[0])
+                        await viewers[1].join("blue", "Cyd")
+                        answer = await viewers[1].ask("view", stream=stream, sdp=displays[1].offer)
+                        await connect(displays[1], answer)
+                        await sees(displays[1])
+                        before = await held()
+                        # The stream, a view and the sender; the receiver and a view, wherever the home is.
+                        assert sorted(map(len, before)) == [2, 3]
+                    else:
+                        for client, token in zip((ada, *viewers), tokens, strict=True):
+                            (seen,) = (await resume(client, token))["streams"]
+                            assert (seen["viewers"], seen["generation"]) == (2, 1)
+                        assert await held() == before
+                        for display in displays:
+                            await sees(display)
+                    if how is not None:
+                        tokens = await kill(program, ada, *viewers, how=how)
+                    else:
+                        await ada.ask("unpublish", stream=stream)
+                        with trio.fail_after(LOADED):
+                            while any(await held()):  # noqa: ASYNC110
+                                await trio.sleep(0.05)
+                for display in displays if how is not None else ():
+                    await sees(display)
+    log = (tmp_path / "server.log").read_text()
+    assert "Traceback" not in log
+    # The next run has said in time that it adopts something at each of them.
+    assert log.count("kurento session resumed") == 2
