@@ -14,6 +14,7 @@ from aioice import stun as reference
 from roomfsm.mediaserver.base.kinds import ALL_KINDS
 from roomfsm.mediaserver.dtls.session import DtlsIdentity, DtlsSession
 from roomfsm.mediaserver.rtp import rtcp
+from roomfsm.mediaserver.rtp.transport_feedback import write_feedback
 from roomfsm.mediaserver.sdp.answer import write_answer
 from roomfsm.mediaserver.sdp.description import Direction
 from roomfsm.mediaserver.sdp.offer import propose
@@ -231,6 +232,22 @@ def _transport_cc() -> dict[str, bytes]:
     }
 
 
+def _transport_feedback() -> dict[str, bytes]:
+    def feedback(total: int, body: bytes) -> bytes:
+        return struct.pack("!BBHIIHHI", 0x8F, 205, 4 + len(body) // 4, 1, 2, 65530, total, 0x12345607) + body
+
+    return {
+        "written": write_feedback(
+            1, 2, 65530, 3, [100 + number / 200 if number % 5 else None for number in range(20)]
+        ),
+        "run": feedback(6, b"\x20\x06" + bytes(range(6))),
+        "lost": feedback(7, b"\x20\x01\x00\x05\x20\x01\x01\x02"),
+        "large": feedback(2, b"\x20\x01\x40\x01\x01\xff\x00\x00"),
+        "one-bit": feedback(14, b"\xa0\x01\x01\x02"),
+        "two-bits": feedback(9, b"\xc6\x01\x00\x02\x03\x00\x04\x02"),
+    }
+
+
 def write() -> None:
     made = {
         "alerts": _alerts(),
@@ -245,6 +262,7 @@ def write() -> None:
         "sdp": _sdp(),
         "stun": _stun(),
         "transport_cc": _transport_cc(),
+        "transport_feedback": _transport_feedback(),
     }
     for parser, inputs in made.items():
         folder = FOLDER / parser

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from functools import cache
+from itertools import pairwise
 
 from roomfsm.mediaserver.base.errors import NoCommonCodec, SdpError
 from roomfsm.mediaserver.base.kinds import ALL_KINDS, MediaKind
@@ -23,6 +24,12 @@ from roomfsm.mediaserver.rtp import rtcp
 from roomfsm.mediaserver.rtp.extensions import OutgoingExtensions, read_extension
 from roomfsm.mediaserver.rtp.ring import KeptPacket
 from roomfsm.mediaserver.rtp.transport_cc import Feedback
+from roomfsm.mediaserver.rtp.transport_feedback import (
+    MAX_STATUSES,
+    TransportFeedback,
+    parse_feedback,
+    write_feedback,
+)
 from roomfsm.mediaserver.rtp.vp8 import UNCHANGED
 from roomfsm.mediaserver.sdp.answer import LocalEnd, accept, write_answer
 from roomfsm.mediaserver.sdp.description import Direction, parse_offer
@@ -147,6 +154,30 @@ def fuzz_rtcp(data: bytes) -> None:
                 assert rtcp.parse(rtcp.pli(1, packet.media_ssrc)) == [packet]
             case rtcp.Remb():
                 assert packet.bitrate < 1 << 82
+            case TransportFeedback():
+                assert len(packet.arrivals) <= MAX_STATUSES
+
+
+def fuzz_transport_feedback(data: bytes) -> None:
+    """Feedback about our packets: refused, or the same again when it was written and read once more."""
+    try:
+        found = parse_feedback(data)
+    except rtcp.RtcpError:
+        return
+    assert len(found.arrivals) <= MAX_STATUSES
+    base = 1 << 24  # The times may be before the reference time.
+    times = [None if tick is None else (found.reference + base) * 256 + tick for tick in found.arrivals]
+    steps = [later - earlier for earlier, later in pairwise(time for time in times if time is not None)]
+    if not any(times) or not all(-0x8000 <= step <= 0x7FFF for step in steps):
+        return
+    again = parse_feedback(
+        write_feedback(1, 2, found.base, found.count, [None if time is None else time / 4000 for time in times])
+    )
+    assert (again.base, again.count, len(again.arrivals)) == (found.base, found.count, len(times))
+    shift = next(time for time in times if time is not None) - next(
+        time for time in again.arrivals if time is not None
+    )
+    assert [None if time is None else time + shift for time in again.arrivals] == times
 
 
 def fuzz_sdp(data: bytes) -> None:
@@ -264,4 +295,5 @@ PARSERS: Mapping[str, Callable[[bytes], None]] = {
     "sdp": fuzz_sdp,
     "stun": fuzz_stun,
     "transport_cc": fuzz_transport_cc,
+    "transport_feedback": fuzz_transport_feedback,
 }

@@ -28,6 +28,7 @@ NAMES = (
     "sdp",
     "stun",
     "transport_cc",
+    "transport_feedback",
 )
 
 

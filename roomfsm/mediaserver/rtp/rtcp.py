@@ -7,6 +7,9 @@ import struct
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
+from roomfsm.mediaserver.rtp.errors import RtcpError as RtcpError
+from roomfsm.mediaserver.rtp.transport_feedback import FORMAT, MAX_STATUSES, TransportFeedback, parse_feedback
+
 SR, RR, SDES, BYE = 200, 201, 202, 203
 RTPFB, PSFB = 205, 206
 _NACK = 1
@@ -21,10 +24,6 @@ _SENDER = struct.Struct("!IQIII")
 _REPORT = struct.Struct("!IBBHIIII")
 _FEEDBACK = struct.Struct("!BBHII")
 _NACK_ITEM = struct.Struct("!HH")
-
-
-class RtcpError(ValueError):
-    """The bytes are not an RTCP compound packet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,15 +79,16 @@ class ReceiverReport:
     blocks: tuple[ReportBlock, ...]
 
 
-type RtcpPacket = SenderReport | ReceiverReport | Nack | KeyframeRequest | Remb
+type RtcpPacket = SenderReport | ReceiverReport | Nack | KeyframeRequest | Remb | TransportFeedback
 
 
 def parse(compound: bytes, max_nacked: int = MAX_NACKED) -> list[RtcpPacket]:
     """Return the packets of a compound that the engine uses, and ignore the others. Raises :class:`RtcpError`.
 
     At most `max_nacked` sequence numbers are read from all its NACKs. A datagram could hold 8500, which would take
-    too long to handle.
+    too long to handle. Transport-wide feedback about more than `MAX_STATUSES` packets is an error.
     """
+    max_statuses = MAX_STATUSES
     packets: list[RtcpPacket] = []
     offset, size = 0, len(compound)
     while offset < size:
@@ -109,6 +109,10 @@ def parse(compound: bytes, max_nacked: int = MAX_NACKED) -> list[RtcpPacket]:
                 raise RtcpError("fewer report blocks than announced")
             if count:
                 packets.append(ReceiverReport(tuple(_parse_blocks(compound, begin, count))))
+        elif kind == RTPFB and first & 0x1F == FORMAT:
+            feedback = parse_feedback(compound[offset:end], max_statuses)
+            max_statuses -= len(feedback.arrivals)
+            packets.append(feedback)
         elif kind in (RTPFB, PSFB):
             for packet in _parse_feedback(kind, first & 0x1F, compound[offset:end], max_nacked):
                 if isinstance(packet, Nack):

@@ -4,12 +4,11 @@ This follows draft-holmer-rmcat-transport-wide-cc-extensions-01. The browser num
 a header extension. Our feedback shows it that the path to us fills up, before packets are lost.
 """
 
-import struct
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable
 
 from roomfsm.mediaserver.rtp.extensions import read_extension
 from roomfsm.mediaserver.rtp.packet import payload_offset
-from roomfsm.mediaserver.rtp.rtcp import RTPFB
+from roomfsm.mediaserver.rtp.transport_feedback import write_feedback
 
 _INTERVAL = 0.1
 """Seconds between two feedback packets (section 3.1 of the draft recommends 50 to 250 ms)."""
@@ -17,15 +16,6 @@ _MAX_STATUSES = 480
 """The most packets that one feedback packet covers, so that it always fits into a datagram."""
 _MAX_JUMP = 5000
 """If the numbers jump by more than this, counting starts anew."""
-_FMT = 15
-_FEEDBACK = struct.Struct("!BBHIIHH")
-_TICKS = 4000
-"""Units of the deltas in a second. A unit is 250 µs."""
-_TICKS_OF_REFERENCE = 256
-"""The reference time's unit is 64 ms."""
-_LOST, _SMALL, _LARGE = 0, 1, 2
-_MAX_RUN = 0x1FFF
-_VECTOR_LENGTH = 7
 
 
 class Feedback:
@@ -94,56 +84,3 @@ class Feedback:
                 self._send(write_feedback(self._ssrc, self._media_ssrc, start & 0xFFFF, self._count, times))
                 self._count = self._count + 1 & 0xFF
         return False
-
-
-def write_feedback(ssrc: int, media_ssrc: int, first: int, count: int, arrivals: Sequence[float | None]) -> bytes:
-    """Write the RTCP packet (section 3.1 of the draft).
-
-    `arrivals` has the arrival time of each packet from number `first` on, in seconds of any clock, or None for a
-    packet that did not come. At least one must have come. `count` is the number of this feedback packet, modulo
-    256.
-    """
-    ticks = [None if time is None else round(time * _TICKS) for time in arrivals]
-    before = next(tick for tick in ticks if tick is not None) // _TICKS_OF_REFERENCE * _TICKS_OF_REFERENCE
-    reference = before // _TICKS_OF_REFERENCE & 0xFFFFFF
-    symbols, deltas = [], []
-    for tick in ticks:
-        if tick is None:
-            symbols.append(_LOST)
-            continue
-        delta = max(-0x8000, min(0x7FFF, tick - before))
-        before += delta
-        small = 0 <= delta <= 0xFF
-        symbols.append(_SMALL if small else _LARGE)
-        deltas.append(delta.to_bytes(1) if small else delta.to_bytes(2, signed=True))
-    body = (reference << 8 | count).to_bytes(4) + b"".join((*_chunks(symbols), *deltas))
-    padding = -len(body) % 4
-    if padding:
-        body += bytes(padding - 1) + bytes((padding,))
-    head = 0x80 | (0x20 if padding else 0) | _FMT
-    return _FEEDBACK.pack(head, RTPFB, 4 + len(body) // 4 - 1, ssrc, media_ssrc, first, len(symbols)) + body
-
-
-def _chunks(symbols: Sequence[int]) -> Iterator[bytes]:
-    """Encode symbols as run lengths (section 3.1.3) where that is shorter, and otherwise as vectors of seven
-    two-bit symbols (section 3.1.4).
-    """
-    index = 0
-    while index < len(symbols):
-        run = _run_length(symbols, index)
-        if run >= _VECTOR_LENGTH or index + run == len(symbols):
-            yield (symbols[index] << 13 | run).to_bytes(2)
-            index += run
-            continue
-        vector = 0xC000
-        for position, symbol in enumerate(symbols[index : index + _VECTOR_LENGTH]):
-            vector |= symbol << 2 * (_VECTOR_LENGTH - 1 - position)
-        yield vector.to_bytes(2)
-        index += _VECTOR_LENGTH
-
-
-def _run_length(symbols: Sequence[int], start: int) -> int:
-    end = start + 1
-    while end < len(symbols) and end - start < _MAX_RUN and symbols[end] == symbols[start]:
-        end += 1
-    return end - start

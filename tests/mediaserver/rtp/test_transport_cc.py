@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from roomfsm.mediaserver.rtp.transport_cc import Feedback, write_feedback
+from roomfsm.mediaserver.rtp.transport_cc import Feedback
+from roomfsm.mediaserver.rtp.transport_feedback import write_feedback
 from tests.mediaserver.rtp.transport_cc_reader import read_feedback
 
 EXTENSION_ID = 3
