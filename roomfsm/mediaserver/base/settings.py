@@ -140,6 +140,17 @@ class EngineSettings:
     layer_longest_wait: Seconds = 8.0
     layer_linger: Seconds = 5.0
     """A layer that nobody has wanted for so long need not be sent to us."""
+    path_estimate_life: Seconds = 4.0
+    """What the feedback of a viewer's browser has shown of its path counts as unknown if packets have been sent
+    for so long and no feedback came."""
+    min_path_estimate: Count = 50_000
+    """A viewer's path counts as carrying at least so much: sound is sent in any case."""
+    probe_pause: Seconds = 1.0
+    """A path that was full is probed again after so long. The pause doubles with each probe that fills it, up to
+    `probe_longest_pause`."""
+    probe_longest_pause: Seconds = 4.0
+    """As long as that it may take until an improved path is noticed. Each probe of a full path delays the sound by
+    about 0.1 s."""
     drain: Count = 256
     """The most datagrams that are read before other tasks get their turn."""
     socket_buffer: Count = 4 * 1024 * 1024

@@ -112,6 +112,12 @@ class Link:
         self._world.at(begin, lambda: switch(True))
         self._world.at(begin + seconds, lambda: switch(False))
 
+    def change_rate(self, rate: float) -> None:
+        """From now on, what waits in the queue is sent at that rate, too."""
+        waiting = max(0.0, self._free - self._world.time) * self.rate
+        self.rate = rate
+        self._free = self._world.time + waiting / rate
+
     def bytes_between(self, begin: float, end: float) -> int:
         return sum(size for time, size in self.sent if begin <= time < end)
 
