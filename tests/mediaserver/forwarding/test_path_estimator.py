@@ -329,3 +329,124 @@ def test_sound_alone_is_enough_to_begin_with() -> None:
     sender = play(Course([(0, 5 * MBIT)]), 5)
     first = estimates(sender, 0, 5)[0]
     assert AUDIO < first < needed(1)
+
+
+# Rules, one at a time
+
+
+class Steady:
+    """A sender of evenly spaced packets of 500 bytes, with feedback every 50 ms."""
+
+    def __init__(self, reference: int = 0) -> None:
+        self.estimator = PathEstimator(EngineSettings())
+        self.now = 1.0
+        self._reference = reference
+
+    def send(
+        self, seconds: float, bitrate: float, *, took: float = 0.02, lost_each: int = 0, heard: bool = True
+    ) -> None:
+        """`lost_each`: one of so many packets is lost."""
+        spacing = 500 * 8 / bitrate
+        for _ in range(round(seconds / 0.05)):
+            times = [self.now + index * spacing for index in range(round(0.05 / spacing))]
+            numbers = [self.estimator.number(500, time) for time in times]
+            self.now += 0.05
+            if not heard:
+                continue
+            arrivals = [
+                None if lost_each and number % lost_each == 0 else round((time + took) * 4000)
+                for number, time in zip(numbers, times, strict=True)
+            ]
+            ticks = int(self.now * 4000) // 256  # Units of the reference time.
+            told = [None if time is None else time - ticks * 256 for time in arrivals]
+            reference = self._reference + ticks & 0xFFFFFF
+            self.estimator.feedback(TransportFeedback(numbers[0], reference, 0, told), self.now)
+
+    @property
+    def known(self) -> int:
+        known = self.estimator.bitrate(self.now)
+        assert known is not None
+        return known
+
+
+def test_the_estimate_is_what_arrives_at_first_and_whenever_more_arrives() -> None:
+    steady = Steady()
+    steady.send(1, 400_000)
+    assert steady.known == pytest.approx(400_000, rel=0.12)
+    steady.send(1, MBIT)
+    assert steady.known == pytest.approx(MBIT, rel=0.12)
+
+
+def test_the_estimate_grows_slowly_while_nearly_as_much_is_sent_and_not_otherwise() -> None:
+    steady = Steady()
+    steady.send(1, MBIT)
+    steady.send(1, 0.8 * MBIT)
+    high = steady.known
+    steady.send(5, 0.8 * MBIT)
+    assert steady.known == high
+    steady.send(5, MBIT)
+    assert MBIT < steady.known <= MBIT * constants.BEYOND * 1.001
+
+
+@pytest.mark.parametrize(("lost_each", "falls"), [(50, False), (11, False), (5, True)])
+def test_more_than_a_tenth_of_lost_packets_lowers_the_estimate_but_not_below_what_arrives(
+    lost_each: int, falls: bool
+) -> None:
+    steady = Steady()
+    steady.send(1, 2 * MBIT)
+    high = steady.known
+    steady.send(20, 400_000, lost_each=lost_each)
+    if falls:
+        assert 0.8 * 320_000 < steady.known < 500_000
+    else:
+        assert steady.known == high
+
+
+def test_little_that_is_sent_lowers_the_estimate_by_half_at_most() -> None:
+    """A delay that grows once is no reason to believe that the path carries no more than that little."""
+    steady = Steady()
+    steady.send(1, 2 * MBIT)
+    steady.send(1, 200_000)
+    high = steady.known
+    for step in range(5):
+        steady.send(0.05, 200_000, took=0.02 + 0.02 * step)
+    assert 0.5 * high <= steady.known < high
+
+
+def test_a_queue_that_stands_is_emptied_once_and_then_counts_as_the_path() -> None:
+    steady = Steady()
+    steady.send(2, MBIT)
+    high = steady.known
+    steady.send(1.3, MBIT, took=0.08)
+    assert steady.known == high
+    steady.send(0.5, MBIT, took=0.08)
+    assert steady.known == pytest.approx(constants.LOWER * MBIT, rel=0.05)
+    steady.send(3, MBIT, took=0.08)
+    assert steady.known > 0.95 * MBIT
+
+
+def test_the_receivers_time_may_go_on_from_zero() -> None:
+    wrapping, steady = Steady(reference=0xFFFFFF - 40), Steady()
+    for one in (wrapping, steady):
+        one.send(5, MBIT)
+        for step in range(8):
+            one.send(0.05, MBIT, took=0.02 + 0.02 * step)
+    assert wrapping.known == steady.known < 0.8 * MBIT
+
+
+def test_after_a_time_without_feedback_what_was_known_before_does_not_count() -> None:
+    steady = Steady()
+    steady.send(1, 2 * MBIT)
+    steady.send(EngineSettings().path_estimate_life + 0.5, 200_000, heard=False)
+    assert steady.estimator.bitrate(steady.now) is None
+    steady.send(1, 200_000)
+    assert steady.known == pytest.approx(200_000, rel=0.25)
+
+
+@seeds
+@pytest.mark.parametrize(("rate", "bearable"), [(500_000, 8), (1_650_000, 4)])
+def test_a_layer_that_nearly_fits_does_not_come_and_go(rate: int, bearable: int, seed: int) -> None:
+    sender = play(Course([(0, rate)]), 40, seed)
+    assert sender.changes(5, 40) <= bearable
+    assert sender.lost_sound(3, 39) == 0
+    assert percentile(sender.delays(3, 39), 0.95) < 0.1
