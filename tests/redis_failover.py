@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 import time
 from collections.abc import Iterator
@@ -16,6 +18,9 @@ from tests.redis_server import needs_redis, redis_server
 
 SERVICE = "rooms"
 """What Sentinels call their servers."""
+
+_QUICK = ("--repl-diskless-sync-delay", "0", "--repl-ping-replica-period", "1")
+"""A replica begins at once, without waiting for others that may come, and counts for one a second later."""
 
 
 def ask(port: int, *command: str | int, password: str | None = None) -> str:
@@ -52,8 +57,7 @@ class Watched:
 
     def kill_primary(self) -> None:
         """End the primary at once, as a machine that fails does."""
-        pid = ask(self.primary, "INFO", "server", password=self.password).partition("process_id:")[2].split()[0]
-        subprocess.run(["kill", "-9", pid], check=True)
+        _kill(self.primary, self.password)
 
 
 @contextmanager
@@ -68,9 +72,7 @@ def watched_redis(
         for port, more in ((primary, []), (replica, ["--replicaof", f"127.0.0.1 {primary}"])):
             home = folder / str(port)
             home.mkdir()
-            # A replica begins at once, and does not wait for others that may come.
-            quick = ["--repl-diskless-sync-delay", "0", "--repl-ping-replica-period", "1"]
-            stack.enter_context(redis_server(home, *login, *quick, *more, port=port))
+            stack.enter_context(redis_server(home, *login, *_QUICK, *more, port=port))
         until_says("master_link_status:up", replica, "INFO", "replication", password=password)
         for port in ports:
             home = folder / str(port)
@@ -106,6 +108,10 @@ class Cluster:
         """The address for `--store`."""
         return f"redis+cluster://{','.join(f'127.0.0.1:{port}' for port in self.primaries)}"
 
+    def kill_primary(self) -> None:
+        """End the server at once that had the slot of the rooms at first."""
+        _kill(self.primaries[0], None)
+
     def fail_over(self) -> None:
         """Let the primary and its replica change their parts, whichever is which."""
         replica = next(
@@ -132,7 +138,7 @@ def redis_cluster(folder: Path) -> Iterator[Cluster]:
             home = folder / str(port)
             home.mkdir()
             alone = ["--cluster-enabled", "yes", "--cluster-node-timeout", "1000", "--cluster-port", str(bus)]
-            stack.enter_context(redis_server(home, *alone, "--repl-diskless-sync-delay", "0", port=port))
+            stack.enter_context(redis_server(home, *alone, *_QUICK, port=port))
         slots = [(10000, 16383), (0, 4999), (5000, 9999)]
         slot = int(ask(ports[0], "CLUSTER", "KEYSLOT", "{roomfsm}:owner"))
         slots.sort(key=lambda one: not one[0] <= slot <= one[1])
@@ -150,6 +156,11 @@ def redis_cluster(folder: Path) -> Iterator[Cluster]:
             until_says("cluster_state:ok", port, "CLUSTER", "INFO")
             until_says(str(ports[3]), port, "CLUSTER", "SLOTS")
         yield Cluster(tuple(ports[:3]), ports[3])
+
+
+def _kill(port: int, password: str | None) -> None:
+    pid = ask(port, "INFO", "server", password=password).partition("process_id:")[2].split()[0]
+    os.kill(int(pid), signal.SIGKILL)
 
 
 def _start(stack: ExitStack, command: list[Any], port: int, folder: Path) -> None:

@@ -30,7 +30,18 @@ def redis_server(folder: Path, *arguments: str, port: int | None = None) -> Iter
             yield url
         return
     log = folder / "redis.log"
-    settings = ["--save", "", "--appendonly", "no", "--bind", "127.0.0.1", "--dir", str(folder)]
+    settings = [
+        "--save",
+        "",
+        "--appendonly",
+        "no",
+        "--bind",
+        "127.0.0.1",
+        "--dir",
+        str(folder),
+        "--shutdown-timeout",
+        "0",
+    ]
     command = ["redis-server", "--port", str(port), *settings, *arguments]
     with (
         log.open("w") as file,
