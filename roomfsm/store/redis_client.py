@@ -119,14 +119,13 @@ class RedisClient:
             self._nursery.start_soon(self._connect, self._attempt)
         attempt = self._attempt
         await attempt.done.wait()
-        if attempt.fault is not None:
-            raise attempt.fault
-        assert self._connection is not None
-        return self._connection
+        if attempt.connection is None:
+            raise attempt.fault or NotConnected("this server ends")
+        return attempt.connection
 
     async def _connect(self, attempt: _Attempt) -> None:
         try:
-            self._connection = await self._way.connect(self._nursery)
+            self._connection = attempt.connection = await self._way.connect(self._nursery)
         except Exception as error:  # noqa: BLE001 (a boundary: whoever waits gets it)
             attempt.fault = error
         finally:
@@ -139,6 +138,7 @@ class _Attempt:
 
     def __init__(self) -> None:
         self.done = trio.Event()
+        self.connection: BaseConnection | None = None
         self.fault: Exception | None = None
 
 

@@ -41,7 +41,7 @@ class Found:
     """What those who were asked have said."""
 
     primaries: Sequence[Host]
-    """The servers that may be the primary, the likeliest first."""
+    """The servers that may be the primary, the likeliest first. There is at least one."""
     faults: Sequence[str]
     """Who has not answered as they should, and why."""
     replicas: int | None = None
@@ -73,25 +73,27 @@ class Way:
         Raises `RedisError`, `OSError` or `trio.TooSlowError`.
         """
         with trio.fail_after(_CONNECTING):
-            found = await self.find()
-            fault: RedisError = NotConnected(f"nobody knows a primary: {'; '.join(found.faults)}")
-            for host in found.primaries:
-                connection = self._connection(host, self.address.login, self.address.database)
+            faults: list[RedisError] = []
+            for host in (await self.find()).primaries:
                 try:
-                    await nursery.start(connection.run)
-                    await self._make_sure(connection, host)
+                    return await self._connect_to(host, nursery)
                 except (AuthenticationError, AuthorizationError) as error:
-                    connection.invalidate()
-                    fault = AuthenticationError(f"{host} {reason_of(error)}")
+                    faults.append(AuthenticationError(f"{host} {reason_of(error)}"))
                 except RedisError as error:
-                    connection.invalidate()
-                    fault = error
-                except BaseException:
-                    connection.invalidate()
-                    raise
-                else:
-                    return connection
-            raise fault
+                    faults.append(error)
+            raise faults[-1]
+
+    async def _connect_to(self, host: Host, nursery: trio.Nursery) -> BaseConnection:
+        connection = self._connection(host, self.address.login, self.address.database)
+        done = False
+        try:
+            await nursery.start(connection.run)
+            await self._make_sure(connection, host)
+            done = True
+        finally:
+            if not done:
+                connection.invalidate()
+        return connection
 
     async def find(self) -> Found:
         """Where the primary is. Raises `RedisError` if those who should know do not answer, or know of none."""

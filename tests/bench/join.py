@@ -2,20 +2,23 @@
 
 `uv run python -m tests.bench.join [--people 1000] [--rooms 20]`. `roomfsm serve` runs in a process of its own, the
 clients are plain sockets in this one. All in one room is noted apart: there every join is news to all who are in.
-So are people who each bring a token, into so many rooms.
+So are people who each bring a token, into so many rooms, and those who come to a node, which keeps all in Redis.
 The reference is measured in this same run: accept from Python, and answer twice with about as many bytes.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import secrets
 import selectors
 import socket
+import tempfile
 import time
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 from roomfsm.access.keys import read_keys
 from roomfsm.access.tokens import sign
@@ -23,6 +26,7 @@ from roomfsm.signaling.frames import text_frame
 from tests.access.keys import SECRET
 from tests.bench.crowd import JOINED, WELCOME, crowd_at
 from tests.bench.processes import Measured, bare_server, pin, room_server
+from tests.redis_server import redis_server
 
 _BATCH = 20
 """Connections opened, and people joining, at a time."""
@@ -81,6 +85,18 @@ def _token() -> dict[str, str]:
     return {"token": sign(key, {"room": "*", "sub": secrets.token_hex(8), "exp": time.time() + 3600})}
 
 
+@contextmanager
+def _node() -> Iterator[Measured]:
+    """One node, with a Redis that writes to the disk."""
+    os.environ.pop("ROOMFSM_DATA", None)
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        redis_server(Path(folder), "--appendonly", "yes") as url,
+        room_server("--node=one", "--inspect=false", store=f"--store={url}") as server,
+    ):
+        yield server
+
+
 def _answer(listener: socket.socket, people: int) -> None:
     """Answer each connection's first bytes as if with the welcome, its second as if with the snapshot."""
     answers = (text_frame(JOINED.ljust(_JOINED_BYTES)), text_frame(WELCOME.ljust(_WELCOME_BYTES)))
@@ -117,6 +133,7 @@ def main() -> None:
         (f"{rooms} rooms", measure(room_server(), people, rooms)),
         ("one room", measure(room_server(), people, 1)),
         ("token", measure(room_server(f"--token-key={SECRET}"), people, rooms, _token)),
+        ("a node", measure(_node(), people, rooms)),
     ):
         total = result.connection + result.join
         print(

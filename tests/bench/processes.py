@@ -48,7 +48,7 @@ class Measured:
 
 
 @contextmanager
-def room_server(*arguments: str) -> Iterator[Measured]:
+def room_server(*arguments: str, store: str = "--data=none") -> Iterator[Measured]:
     """`roomfsm serve`, with further arguments, without a media server, which nothing here needs."""
     allow_sockets()
     with (
@@ -58,7 +58,7 @@ def room_server(*arguments: str) -> Iterator[Measured]:
             "--kurento=ws://127.0.0.1:9/kurento",
             "--max-people=2000",
             "--heartbeat=3600",
-            "--data=none",
+            store,
             *arguments,
         ) as program,
     ):

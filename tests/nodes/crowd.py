@@ -50,6 +50,8 @@ class Crowd:
     talks: bool = True
     """Whether people go on to send new lines."""
     dice: random.Random = field(default_factory=lambda: random.Random(7))
+    watch: Watch | None = None
+    """Who waits to be heard again."""
 
     def gather(self, people: int, nursery: trio.Nursery) -> None:
         """Let people come, spread over the rooms and nodes."""
@@ -71,6 +73,15 @@ class Crowd:
         for member in self.members:
             while member.pending is not None:
                 await member.echoed()
+
+    async def until_all_are_heard(self) -> list[float]:
+        """Wait until a new line of everybody has come to everybody in the room.
+
+        Returns after how many seconds each person was heard so.
+        """
+        self.watch = Watch(self.members)
+        await self.watch.done.wait()
+        return list(self.watch.after.values())
 
     def absences(self) -> list[float]:
         """How long people were out of their rooms, each time, since the last call."""
@@ -120,6 +131,33 @@ class Crowd:
         raise AssertionError("unreachable")
 
 
+class Watch:
+    """How long it takes until each person is heard by everybody in the room, from now on.
+
+    Only lines count that a person begins to send from now on.
+    """
+
+    def __init__(self, members: Sequence[Member]) -> None:
+        self._began = trio.current_time()
+        self._first = {member.name: member.begun for member in members}
+        self._people = Counter(member.room for member in members)
+        self._heard: Counter[str] = Counter()
+        self.after: dict[str, float] = {}
+        """Seconds, of each person who was heard."""
+        self.done = trio.Event()
+
+    def hears(self, member: Member, text: str) -> None:
+        """This member was told this line for the first time."""
+        name, _, number = text.partition(":")
+        if name in self.after or int(number) < self._first[name]:
+            return
+        self._heard[text] += 1
+        if self._heard[text] == self._people[member.room]:
+            self.after[name] = trio.current_time() - self._began
+            if len(self.after) == len(self._first):
+                self.done.set()
+
+
 class Member:
     """One person."""
 
@@ -141,7 +179,8 @@ class Member:
         """How often the person had lost its seat."""
         self.refusals: Counter[str] = Counter()
         self._token: str | None = None
-        self._numbers = itertools.count()
+        self.begun = 0
+        """How many lines the person has begun to send."""
         self._echoed = trio.Event()
         self._gone_since: float | None = None
 
@@ -197,7 +236,8 @@ class Member:
     async def _talk(self, websocket: WebSocketConnection) -> None:
         while True:
             if self.pending is None and self._crowd.talks:
-                self.pending = f"{self.name}:{next(self._numbers)}"
+                self.pending = f"{self.name}:{self.begun}"
+                self.begun += 1
             if self.pending is None:
                 # Whoever has nothing to say finds out in this way whether the connection is dead.
                 await websocket.send_message(json.dumps({"type": "ping"}))
@@ -217,6 +257,8 @@ class Member:
             self._ring()
 
     def _note(self, line: Wire) -> None:
+        if self._crowd.watch is not None and line["seq"] not in self.lines:
+            self._crowd.watch.hears(self, line["text"])
         self.lines[line["seq"]] = line["text"]
         if self.pending is not None and line["text"] == self.pending:
             self.promised.add(self.pending)

@@ -45,6 +45,10 @@ class Deployment:
         """The TCP ports of all nodes."""
         return list(self._ports.values())
 
+    def journal(self, name: str) -> Path:
+        """The file with the journals of the rooms that this node has had."""
+        return self._folder / name / "journal.jsonl"
+
     def program(self, name: str) -> Program:
         """A node that runs."""
         return self._nodes[name][1]
@@ -72,6 +76,8 @@ class Deployment:
                 f"--store={self.ways[name].url}",
                 f"--node={name}",
                 f"--inspect-token={TOKEN}",
+                f"--journal-file={self.journal(name)}",
+                "--journal-file-bytes=1000000000",
                 *self._arguments,
             )
         )
