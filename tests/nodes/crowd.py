@@ -223,6 +223,7 @@ class Member:
             if reply.get("code") in _NEW_SEAT:
                 self._token = None
                 self.anew += 1
+                self.refusals[f"resume: {reply['code']}"] += 1
         if self._token is None:
             reply = await _ask(websocket, type="join", room=self.room, name=self.name)
             if reply["type"] == "joined" and not self.first_line:
