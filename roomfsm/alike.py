@@ -43,8 +43,6 @@ ALIKE = (
     "max_file_bytes",
     "max_room_files_bytes",
     "file_lifetime",
-    # Where its media are, which it takes along.
-    "kurento",
     # Who is told.
     "webhook",
     "webhook_secret",

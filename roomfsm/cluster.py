@@ -6,7 +6,7 @@ has of them without a word, and goes on with another id. Whatever belongs to an 
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 
 import trio
@@ -20,10 +20,12 @@ from roomfsm.nodes.counts import NodeCounts
 from roomfsm.nodes.exchange import Exchange, Handler
 from roomfsm.nodes.inspection import NodeSeen, look_at_node
 from roomfsm.nodes.ledger import Seen
+from roomfsm.nodes.media_register import MediaRegister, open_media_register
 from roomfsm.nodes.membership import Membership, NameTaken, open_membership
 from roomfsm.nodes.settings import BusSettings
 from roomfsm.protocol.names import room_key
 from roomfsm.rooms.directory import Directory
+from roomfsm.rooms.media_servers import MediaServers
 from roomfsm.rooms.writer import Writer
 from roomfsm.settings import Settings
 from roomfsm.signaling.crossing import Crossing
@@ -38,6 +40,8 @@ _log = get_logger(__name__)
 
 _HANDING_OVER = 1.5
 """Seconds that the end of the server gives to hand the rooms over."""
+_LOOK = 0.5
+"""Seconds between two looks at the register of media servers."""
 _TAKING = 1000
 """So many lists of rooms that are to be taken up may wait. There is one in a beat at most."""
 
@@ -62,6 +66,9 @@ class Cluster:
         self._directory: Directory | None = None
         self._registry: Registry | None = None
         self._across: Across | None = None
+        self._media_servers: MediaServers | None = None
+        self._knows_media_servers = True
+        """Whether the last look at the register of media servers was answered."""
         self._homes: Homes | None = None
         self._crossing: Crossing | None = None
         self._handlers: Sequence[Handler] = ()
@@ -85,9 +92,26 @@ class Cluster:
             self._membership = membership
             yield
 
-    def attach(self, writer: Writer, directory: Directory, registry: Registry, across: Across) -> None:
+    @asynccontextmanager
+    async def media_register(self, own: Mapping[str, str | None]) -> AsyncIterator[MediaRegister]:
+        """What all nodes say of media servers. This one lists its `own`, with their secrets.
+
+        Raises `StoreError`.
+        """
+        async with open_media_register(self._url, lambda: self.membership.fence, own) as register:
+            yield register
+
+    def attach(
+        self,
+        writer: Writer,
+        directory: Directory,
+        registry: Registry,
+        across: Across,
+        media_servers: MediaServers,
+    ) -> None:
         """Learn of the parts of the server."""
         self._writer, self._directory, self._registry, self._across = writer, directory, registry, across
+        self._media_servers = media_servers
         self._homes = Homes(self.membership, directory, registry, writer.store, writer.counts, writer.flush_room)
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
@@ -95,7 +119,10 @@ class Cluster:
         assert self._registry is not None
         assert self._across is not None
         assert self._homes is not None
+        # A room that is taken up may have its media at a media server that another node has named.
+        await self.look_at_media_servers()
         async with trio.open_nursery() as taking:
+            taking.start_soon(self._follow_media_servers)
             taking.start_soon(self._take_up)
             while True:
                 self._renamed = trio.Event()
@@ -171,6 +198,27 @@ class Cluster:
                 except Exception:  # noqa: BLE001 (a boundary)
                     # One room must not end the others, nor this node, and then the next one.
                     _log.exception("room not taken up", room=room)
+
+    async def look_at_media_servers(self) -> None:
+        """Learn which media servers there are now. Without an answer, those of the last one are still there."""
+        assert self._media_servers is not None
+        try:
+            await self._media_servers.look()
+        except StoreError as error:
+            if self._knows_media_servers:
+                _log.warning("register of media servers not read", why=str(error))
+            self._knows_media_servers = False
+        else:
+            self._knows_media_servers = True
+
+    async def _follow_media_servers(self) -> None:
+        while True:
+            try:
+                await self.look_at_media_servers()
+            except Exception:  # noqa: BLE001 (a boundary)
+                # What is wrong with one media server must not end this node.
+                _log.exception("media servers not followed")
+            await trio.sleep(_LOOK)
 
     def _living(self) -> Sequence[str]:
         return [node.id for node in self.membership.nodes]

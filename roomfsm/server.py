@@ -319,6 +319,7 @@ async def open_server(
             ),
             entrance,
         ) as registry,
+        _open_media_servers(settings, media, directory, cluster) as media_servers,
         open_http_server(
             create_app(
                 directory,
@@ -332,9 +333,7 @@ async def open_server(
                     Parts(
                         directory=directory,
                         pool=media.pool,
-                        media_servers=MediaServers(
-                            media.pool, settings.server.max_media_servers, directory.counts
-                        ),
+                        media_servers=media_servers,
                         session_count=lambda: len(registry),
                         grant=lambda join: entrance.grant(join, None),
                         access=lambda: entrance.settings,
@@ -386,7 +385,8 @@ async def open_server(
                         # Its rooms come back as the nodes share them.
                         assert writer is not None
                         media.pool.resume()
-                        cluster.attach(writer, directory, registry, across)
+                        cluster.attach(writer, directory, registry, across, media_servers)
+                        media.pool.look_again = cluster.look_at_media_servers
                         others.look_at_node = cluster.look
                 if not end.asked.is_set():
                     await connections.start(accept)
@@ -673,15 +673,16 @@ async def _open_media(
     The pool connects when it is told to `resume`.
     """
     server = settings.server
+    # The name of the run must be another one at each node, because they share media servers.
+    owner: Owner | None = Owner(node_name(",".join(server.host), port))
+    kurento, is_ours = KurentoSettings(secret=server.kurento_secret), None
+    if cluster is not None:
+        # The rooms of a node that is gone move when its lease is over.
+        slowly = kurento.adoption_time + 2 * settings.nodes.node_lease
+        kurento = dataclasses.replace(kurento, adoption_time=slowly)
+        is_ours = partial(_holds, cluster)
     if server.kurento:
-        ours = Owner(node_name(",".join(server.host), port))
-        kurento, is_ours = KurentoSettings(secret=server.kurento_secret), None
-        if cluster is not None:
-            # The rooms of a node that is gone move when its lease is over.
-            slowly = kurento.adoption_time + 2 * settings.nodes.node_lease
-            kurento = dataclasses.replace(kurento, adoption_time=slowly)
-            is_ours = partial(_holds, cluster)
-        async with open_media_pool(server.kurento, kurento, ours, at_once=False, is_ours=is_ours) as pool:
+        async with open_media_pool(server.kurento, kurento, owner, at_once=False, is_ours=is_ours) as pool:
             yield _Media(pool)
         return
     child_settings = ChildSettings(
@@ -691,17 +692,41 @@ async def _open_media(
         workers=server.media_workers,
         linger=server.media_linger,
     )
-    memory = owner = None
+    memory = None
     if writer is not None:
         memory = MediaMemory(writer.store, None if settings.store.store else folder_of(settings.store))
+    if cluster is None:
         # Nobody else knows its secret, so what an earlier run has left there was ours.
-        owner = Owner(_EMBEDDED)
-    async with (
-        open_media_server_child(child_settings, get_logger(__name__), memory) as child,
-        open_media_pool((child.url,), KurentoSettings(secret=child.secret), owner, at_once=False) as pool,
-    ):
-        child.holder = pool
-        yield _Media(pool, child)
+        owner = None if writer is None else Owner(_EMBEDDED)
+    async with open_media_server_child(child_settings, get_logger(__name__), memory) as child:
+        kurento = dataclasses.replace(kurento, secret=child.secret)
+        async with open_media_pool(
+            (child.url,), kurento, owner, at_once=False, is_ours=is_ours, is_private=True
+        ) as pool:
+            child.holder = pool
+            yield _Media(pool, child)
+
+
+@asynccontextmanager
+async def _open_media_servers(
+    settings: Settings, media: _Media, directory: Directory, cluster: Cluster | None
+) -> AsyncIterator[MediaServers]:
+    """What an administrator sees of the media servers. All nodes share them."""
+    server, is_embedded = settings.server, media.child is not None
+    open_servers = partial(
+        MediaServers, media.pool, server.max_media_servers, directory.counts, is_embedded=is_embedded
+    )
+    if cluster is None:
+        yield open_servers()
+        return
+    private = () if media.child is None else (media.child.url,)
+    listed = dict.fromkeys(server.kurento, server.kurento_secret)
+    async with AsyncExitStack() as stack:
+        try:
+            register = await stack.enter_async_context(cluster.media_register(listed))
+        except StoreError as error:
+            raise StartError(str(error)) from error
+        yield open_servers(register=register, private=private)
 
 
 def _holds(cluster: Cluster) -> bool:

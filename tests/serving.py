@@ -10,6 +10,7 @@ from typing import Any
 from roomfsm.access.settings import AccessSettings
 from roomfsm.door.settings import DoorSettings
 from roomfsm.files.settings import FileSettings
+from roomfsm.nodes.settings import NodeSettings
 from roomfsm.rooms.settings import RoomSettings
 from roomfsm.server import Running, open_server
 from roomfsm.settings import ServerSettings, Settings
@@ -40,6 +41,7 @@ _PARTS: tuple[type[Any], ...] = (
     WebhookSettings,
     FileSettings,
     StoreSettings,
+    NodeSettings,
 )
 
 
@@ -64,6 +66,7 @@ def settings(*kurento: str, **changes: Any) -> Settings:
         files=FileSettings(**parts.get(FileSettings, {})),
         webhooks=WebhookSettings(**parts.get(WebhookSettings, {})),
         store=StoreSettings(**parts[StoreSettings]),
+        nodes=NodeSettings(**parts.get(NodeSettings, {})),
     )
 
 

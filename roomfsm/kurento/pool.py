@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Mapping, Sequence, Set
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from urllib.parse import urlsplit
@@ -72,14 +72,20 @@ class MediaPool:
         settings: KurentoSettings,
         owner: Owner | None = None,
         is_ours: Callable[[], bool] | None = None,
+        *,
+        is_private: bool = False,
     ) -> None:
         self._settings = settings
         self._is_ours = is_ours
+        self._private = frozenset(urls if is_private else ())
+        """The media servers that only we use."""
         self.owner = owner
         """The run of the room server; None if pipelines have no owner."""
         self._changed = trio.Event()
-        self.may_choose: Callable[[str], bool] = lambda _: True
-        """Whether pipelines may be created at the media server with this address."""
+        self.may_choose: Callable[[str, Collection[str]], bool] = lambda *_: True
+        """Whether pipelines may be created at the media server with this address, which also has those others."""
+        self.look_again: Callable[[], Awaitable[None]] | None = None
+        """Adds the media servers that others know and we do not yet."""
         self._start: Callable[[Link], None] | None = None
         self._begun = trio.Event()
         """Set when the pool begins to connect."""
@@ -96,7 +102,8 @@ class MediaPool:
             self._new_link(url, settings)
 
     def _new_link(self, url: str, settings: KurentoSettings) -> Link:
-        link = Link(url, settings, self._announce, self.calls, next(self._numbers), self._is_ours)
+        is_ours = None if url in self._private else self._is_ours
+        link = Link(url, settings, self._announce, self.calls, next(self._numbers), is_ours)
         self._links.append(link)
         self._traffic[link.number] = Traffic()
         return link
@@ -142,7 +149,7 @@ class MediaPool:
 
     def ready(self) -> bool:
         """Whether at least one media server answers and may be chosen, even if it is full."""
-        return any(link.responsive and self.may_choose(link.url) for link in self._links)
+        return any(link.responsive and self._may_choose(link) for link in self._links)
 
     async def wait_ready(self) -> None:
         """Wait until at least one media server has a session, and may be chosen."""
@@ -155,8 +162,27 @@ class MediaPool:
         return [
             link
             for link in self._links
-            if link.usable and link.session is not None and self.may_choose(link.url) and at in (None, link.url)
+            if link.usable and link.session is not None and self._may_choose(link) and at in (None, link.url)
         ]
+
+    def _may_choose(self, link: Link) -> bool:
+        """Whether pipelines may be created there, by this link.
+
+        A media server that we know by several addresses is used by the first one that works.
+        """
+        return self._twin(link) is None and self.may_choose(link.url, self.names_of(link.url) - {link.url})
+
+    def _twin(self, link: Link) -> Link | None:
+        """The link by which the same media server is used, if it is known by several addresses."""
+        names = self.names_of(link.url)
+        first = next((one for one in self._links if one.usable and one.url in names), link)
+        return None if first is link else first
+
+    def names_of(self, url: str) -> Set[str]:
+        """All addresses by which we know the media server at this one. They have the same `serverId`."""
+        ids = {link.session.server_id for link in self._links if link.url == url and link.session is not None}
+        same = {link.url for link in self._links if link.session is not None and link.session.server_id in ids}
+        return same | {url}
 
     def server_gone(self, url: str, why: str) -> None:
         """Tell the pool that the process at `url` has ended, so that everything in it is lost.
@@ -192,8 +218,13 @@ class MediaPool:
         return silent
 
     @property
+    def adoption_time(self) -> float:
+        """For so many seconds after a room server has gone, others may adopt what it had."""
+        return self._settings.adoption_time
+
+    @property
     def servers(self) -> Sequence[MediaServerStatus]:
-        return [_status(link) for link in self._links]
+        return [_status(link, self._twin(link)) for link in self._links]
 
     @property
     def traffic(self) -> Mapping[int, Traffic]:
@@ -206,7 +237,9 @@ class MediaPool:
         The result is by the numbers of the media servers.
         None stands for a media server that cannot be asked, or does not answer within `patience` seconds.
         """
-        stocks: dict[int, Stock | None] = {link.number: None for link in self._links}
+        # What a media server has is counted once, by whatever addresses we know it.
+        links = [link for link in self._links if self._twin(link) is None]
+        stocks: dict[int, Stock | None] = {link.number: None for link in links}
 
         async def visit(link: Link, traffic: Traffic) -> None:
             session = link.session
@@ -226,7 +259,7 @@ class MediaPool:
                     _log.info("kurento stock not taken", url=link.url, error=str(error))
 
         async with trio.open_nursery() as nursery:
-            for link in self._links:
+            for link in links:
                 nursery.start_soon(visit, link, self._traffic[link.number])
         return stocks
 
@@ -238,6 +271,13 @@ class MediaPool:
         _check_url(url)
         assert self._start is not None
         self._start(self._new_link(url, replace(self._settings, secret=secret)))
+
+    def use_secret(self, url: str, secret: str | None) -> None:
+        """Learn what a media server asks for now, which may be another one at the same address."""
+        for link in self._links:
+            if link.url == url and link.settings.secret != secret:
+                link.settings = replace(link.settings, secret=secret)
+                link.ready()
 
     async def remove(self, url: str) -> None:
         """Forget a media server, and close the session with it, which releases what is left there."""
@@ -264,7 +304,7 @@ class MediaPool:
     def takes(self, url: str) -> bool:
         """Whether the media server at this address is neither full, failing, silent nor being drained."""
         return any(
-            link.usable and link.problem is None and self.may_choose(link.url)
+            link.usable and link.problem is None and self._may_choose(link)
             for link in self._links
             if link.url == url
         )
@@ -337,7 +377,7 @@ class MediaPool:
 
     def pass_on(self, place: PipelinePlace, endpoint_ids: Iterable[str]) -> None:
         """As `leave`, if other room servers may adopt it: they use this media server, too."""
-        if self._is_ours is not None:
+        if self._is_ours is not None and place.url not in self._private:
             self.leave(place, endpoint_ids)
 
     def leaves(self, url: str) -> bool:
@@ -352,7 +392,10 @@ class MediaPool:
 
     async def _session_at(self, place: PipelinePlace) -> Session:
         """Our session with the media server of this place."""
-        link = next((link for link in self._links if link.url == place.url), None)
+        link = self._link_to(place)
+        if link is None and self.look_again is not None:
+            await self.look_again()
+            link = self._link_to(place)
         if link is None:
             raise MediaServerLost(place.url, "it is not one of ours")
         if place in self._used_by_others:
@@ -366,6 +409,13 @@ class MediaPool:
             raise MediaServerLost(place.url, "it has been restarted, or is another one at the same address")
         return link.session
 
+    def _link_to(self, place: PipelinePlace) -> Link | None:
+        """The link to the media server of this place, which others may know by another address."""
+        for link in self._links:
+            if link.session is not None and link.session.server_id == place.server_id:
+                return link
+        return next((link for link in self._links if link.url == place.url), None)
+
     def _patience(self, session: Session, tried: Collection[Session]) -> float:
         """Seconds that a media server gets to create a pipeline.
 
@@ -374,7 +424,7 @@ class MediaPool:
         others = [
             link
             for link in self._links
-            if link.usable and self.may_choose(link.url) and link.session not in (session, *tried)
+            if link.usable and self._may_choose(link) and link.session not in (session, *tried)
         ]
         return self._settings.pipeline_patience if others else math.inf
 
@@ -442,6 +492,7 @@ async def open_media_pool(
     *,
     at_once: bool = True,
     is_ours: Callable[[], bool] | None = None,
+    is_private: bool = False,
 ) -> AsyncIterator[MediaPool]:
     """Connect to the media servers at `urls` (`ws://HOST:PORT/kurento`), without waiting for the connections.
 
@@ -449,11 +500,12 @@ async def open_media_pool(
     earlier run of the owner left are adopted or released. At the end the sessions are closed within
     `release_timeout`, which releases everything that is left in them. `is_ours` is given if other room servers
     adopt what is here when they take this one for dead, and says whether that has certainly not happened: nothing
-    is released unless it is true. Raises `ValueError` for an address that is not a `ws:` or `wss:` URL.
+    is released unless it is true. `is_private` says that all the same only we use these media servers. Raises
+    `ValueError` for an address that is not a `ws:` or `wss:` URL.
     """
     for url in urls:
         _check_url(url)
-    pool = MediaPool(urls, settings or KurentoSettings(), owner, is_ours)
+    pool = MediaPool(urls, settings or KurentoSettings(), owner, is_ours, is_private=is_private)
     async with trio.open_nursery() as nursery:
         try:
             async with trio.open_nursery() as sweeping:
@@ -518,12 +570,13 @@ def _load_of(links: Collection[Link]) -> Callable[[Link], tuple[int, int, int]]:
     return load
 
 
-def _status(link: Link) -> MediaServerStatus:
+def _status(link: Link, twin: Link | None) -> MediaServerStatus:
     session = link.session
+    is_twin = f"known twice: it is used as media server {twin.number}" if twin is not None else None
     return MediaServerStatus(
         number=link.number,
         url=link.url,
-        problem=link.problem,
+        problem=link.problem or is_twin,
         version=link.version,
         connected=link.connected,
         session_id=session.session_id if session else None,

@@ -20,6 +20,11 @@ from roomfsm.kurento.events import OPTIONAL
 URL = "ws://media.test/kurento"
 
 
+def server_id_at(url: str) -> str:
+    """What the first process at this address is called."""
+    return f"server at {url}"
+
+
 class FakeServer:
     """Answers like Kurento, with sessions, a cache of replies by (session, id), objects and subscriptions.
 
@@ -28,7 +33,7 @@ class FakeServer:
 
     def __init__(self, nursery: trio.Nursery, url: str = URL) -> None:
         self.url = url
-        self.server_id = "server-1"
+        self.server_id = server_id_at(url)
         self.version = "7.3.0"
         self.requests: list[Request] = []
         self.executed: list[Request] = []

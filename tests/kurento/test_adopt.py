@@ -28,12 +28,13 @@ from roomfsm.kurento import (
 from roomfsm.kurento.events import SUBSCRIBED
 from roomfsm.kurento.owner import INSTANCE_TAG, NAME_TAG, Owner, has_ended, is_running, this_instance
 from roomfsm.pids import boot, started
-from tests.kurento.fake import URL, FakeServer, fake_server
+from tests.kurento.fake import URL, FakeServer, fake_server, server_id_at
 
 OWNER = Owner("blue:8080")
 OURS = [{"key": NAME_TAG, "value": OWNER.name}, {"key": INSTANCE_TAG, "value": "an earlier run"}]
 PIPELINE, PUBLISHER, VIEWER = "p_kurento.MediaPipeline", "p_kurento.MediaPipeline/a", "p_kurento.MediaPipeline/b"
-PLACE = PipelinePlace(URL, "former", "server-1", PIPELINE)
+SERVER_ID = server_id_at(URL)
+PLACE = PipelinePlace(URL, "former", SERVER_ID, PIPELINE)
 
 
 @pytest.fixture
@@ -314,8 +315,8 @@ async def test_a_link_resumes_the_session_in_which_most_of_the_pipelines_are(
     server: FakeServer, autojump_clock: MockClock
 ) -> None:
     server.sessions.add("older")
-    older = PipelinePlace(URL, "older", "server-1", "older pipeline")
-    other = PipelinePlace(URL, PLACE.session_id, "server-1", "another pipeline")
+    older = PipelinePlace(URL, "older", SERVER_ID, "older pipeline")
+    other = PipelinePlace(URL, PLACE.session_id, SERVER_ID, "another pipeline")
     async with resumed(older, PLACE, other) as pool:
         async with pool.adopt(PLACE) as pipeline:
             assert pipeline.place == PLACE
@@ -354,7 +355,8 @@ async def test_the_session_of_a_media_server_that_is_reached_too_late_is_left_al
 async def test_a_media_server_that_is_not_in_the_settings_any_more_is_not_waited_for(
     server: FakeServer, autojump_clock: MockClock
 ) -> None:
-    elsewhere = PipelinePlace("ws://elsewhere.test/kurento", "former", "server-1", PIPELINE)
+    url = "ws://elsewhere.test/kurento"
+    elsewhere = PipelinePlace(url, "former", server_id_at(url), PIPELINE)
     async with resumed(elsewhere) as pool:
         with pytest.raises(MediaServerLost):
             async with pool.adopt(elsewhere):

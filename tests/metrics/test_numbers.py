@@ -9,6 +9,7 @@ import trio
 
 from roomfsm.access.policy import Policies, Policy
 from roomfsm.metrics.families import FAMILIES, Kind
+from roomfsm.rooms.media_servers import id_of
 from tests.metrics.scrape import BEARER, TOKEN, scrape
 from tests.processes import media_server_program
 from tests.protocol_client import open_client
@@ -64,7 +65,8 @@ async def test_the_machines_of_media_servers_and_of_the_administrator_are_counte
     ):
         await ada.join("blue")
         json = {**BEARER, "Content-Type": "application/json"}
-        drained = await get(server, "/api/v1/media-servers/1/drain", "POST", headers=json, stranger=True)
+        drain = f"/api/v1/media-servers/{id_of(media_server)}/drain"
+        drained = await get(server, drain, "POST", headers=json, stranger=True)
         assert drained.status < 300, drained.body
         locked = await get(
             server, "/api/v1/rooms/blue/lock", "PUT", b'{"locked": true}', headers=json, stranger=True

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import trio
 
+from roomfsm.rooms.media_servers import id_of
 from roomfsm.web.api.problems import STATUS, ApiCode
 from tests.protocol_client import open_client
 from tests.serving import serving
@@ -80,13 +81,14 @@ async def test_the_examples_about_access_and_the_server(media_server: str) -> No
         token, _, explained = [json.loads(await run(one, server.port)) for one in examples("Tokens and policies")]
         assert token["path"].startswith("/r/board#token=")
         assert explained["role"] == "moderator"
+        old = id_of(media_server)
         show, *replace = examples("The server")
         assert json.loads(await run(show, server.port))["state"] == "open"
-        added, drained, told = [json.loads(await run(one, server.port)) for one in replace[:3]]
+        added, drained, told = [json.loads(await run(one, server.port, OLD=old)) for one in replace[:3]]
         # Nothing was there.
-        assert (added["id"], drained["state"]) == ("2", "drained")
+        assert (added["number"], drained["state"]) == (2, "drained")
         assert [one["state"] for one in told["mediaServers"]] == ["drained", "in use"]
-        assert await run(replace[3], server.port) == ""
+        assert await run(replace[3], server.port, OLD=old) == ""
 
 
 def test_every_code_of_the_api_is_described() -> None:

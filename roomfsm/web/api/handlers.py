@@ -30,6 +30,7 @@ from roomfsm.rooms.legs import Stream
 from roomfsm.rooms.media_servers import MediaServer, MediaServerExists, MediaServers, TooManyMediaServers
 from roomfsm.rooms.participant import Participant
 from roomfsm.rooms.room import Room, RoomOver
+from roomfsm.store.interface import StoreError
 from roomfsm.web.api import structures as s
 from roomfsm.web.api.operations import Call, Operation
 from roomfsm.web.api.problems import ApiCode, Problem
@@ -78,7 +79,8 @@ class Handlers:
         in_room, person = "/rooms/{room}", "/rooms/{room}/people/{person}"
         no_content = HTTPStatus.NO_CONTENT
         media_server = "/media-servers/{server}"
-        steered = (ApiCode.NO_SUCH_MEDIA_SERVER, ErrorCode.ILLEGAL_IN_STATE)
+        unshared = ErrorCode.STORE_UNAVAILABLE
+        steered = (ApiCode.NO_SUCH_MEDIA_SERVER, ErrorCode.ILLEGAL_IN_STATE, unshared)
         return (
             Operation("showServer", "GET", "/server", "Show the server in a few numbers", self._server,
                       answer=s.ServerTold),
@@ -120,7 +122,7 @@ class Handlers:
                       answer=s.MediaServers),
             Operation("addMediaServer", "POST", "/media-servers", "Add a media server", self._add_media_server,
                       body=s.AddMediaServer, answer=s.MediaServerTold, status=HTTPStatus.CREATED,
-                      refusals=(ApiCode.MEDIA_SERVER_EXISTS, ApiCode.TOO_MANY_MEDIA_SERVERS)),
+                      refusals=(ApiCode.MEDIA_SERVER_EXISTS, ApiCode.TOO_MANY_MEDIA_SERVERS, unshared)),
             Operation("showMediaServer", "GET", media_server, "Show a media server", self._media_server,
                       answer=s.MediaServerTold, refusals=(ApiCode.NO_SUCH_MEDIA_SERVER,)),
             Operation("drainMediaServer", "POST", f"{media_server}/drain", "Let no more broadcasts begin there",
@@ -171,11 +173,13 @@ class Handlers:
         if fault is not None:
             raise Problem(ErrorCode.MALFORMED, fault, path="$.url")
         try:
-            return _media_server(self._parts.media_servers.add(call.body.url, call.body.secret))
+            return _media_server(await self._parts.media_servers.add(call.body.url, call.body.secret))
         except MediaServerExists:
             raise Problem(ApiCode.MEDIA_SERVER_EXISTS, path="$.url") from None
         except TooManyMediaServers:
             raise Problem(ApiCode.TOO_MANY_MEDIA_SERVERS) from None
+        except StoreError as error:
+            raise _not_shared(error) from error
 
     async def _media_server(self, call: Call) -> s.MediaServerTold:
         return _media_server(self._find_media_server(call))
@@ -187,7 +191,7 @@ class Handlers:
         return await self._steer(call, "useMediaServer")
 
     async def _remove_media_server(self, call: Call) -> None:
-        await self._parts.media_servers.steer(self._find_media_server(call), "removeMediaServer")
+        await self._steered(call, "removeMediaServer")
 
     def _find_media_server(self, call: Call) -> MediaServer:
         server = self._parts.media_servers.find(call.at["server"])
@@ -196,8 +200,14 @@ class Handlers:
         return server
 
     async def _steer(self, call: Call, trigger: str) -> s.MediaServerTold:
-        await self._parts.media_servers.steer(self._find_media_server(call), trigger)
+        await self._steered(call, trigger)
         return _media_server(self._find_media_server(call))
+
+    async def _steered(self, call: Call, trigger: str) -> None:
+        try:
+            await self._parts.media_servers.steer(self._find_media_server(call), trigger)
+        except StoreError as error:
+            raise _not_shared(error) from error
 
     # Rooms
 
@@ -447,11 +457,19 @@ def _person(person: Participant) -> s.PersonTold:
     )
 
 
+def _not_shared(error: StoreError) -> Problem:
+    """The other nodes cannot be told now."""
+    return Problem(ErrorCode.STORE_UNAVAILABLE, str(error))
+
+
 def _media_server(server: MediaServer) -> s.MediaServerTold:
     status = server.status
     return s.MediaServerTold(
         id=server.id,
+        number=status.number,
         url=status.url,
+        origin=server.origin.value,
+        nodes=server.nodes,
         state=server.state,
         connected=status.connected,
         problem=status.problem,

@@ -391,7 +391,7 @@ class Explained(Told, frozen=True, kw_only=True):
 
 
 class AddMediaServer(Given, frozen=True, kw_only=True):
-    """A media server to use from now on, until the server ends."""
+    """A media server to use from now on, until the server ends; or at all nodes, until it is taken away."""
 
     url: Annotated[str, Meta(max_length=2048, description="such as ws://10.0.0.7:8888/kurento")]
     secret: Annotated[
@@ -401,10 +401,19 @@ class AddMediaServer(Given, frozen=True, kw_only=True):
 
 
 class MediaServerTold(Told, frozen=True, kw_only=True):
-    """A media server."""
+    """A media server. `id` is the same at all nodes, and `number` is that of this server's health and metrics."""
 
     id: str
+    number: int
     url: str
+    origin: Annotated[
+        str,
+        Meta(
+            description="why the server knows it: `settings` (--kurento), `embedded`, `added` (by this API), or "
+            "`nodes` (other nodes have it in their settings)"
+        ),
+    ]
+    nodes: Annotated[tuple[str, ...], Meta(description="the ids of the nodes that have it in their settings")]
     state: Annotated[str, Meta(description="the state of the machine `mediaServer`")]
     connected: bool
     problem: Annotated[str | None, Meta(description="why it gets no new pipelines; null if it gets them")]

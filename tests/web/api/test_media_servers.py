@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import trio
 
+from roomfsm.rooms.media_servers import id_of
 from tests.processes import media_server_program
 from tests.protocol_client import Client, open_client
 from tests.serving import Served, serving
@@ -38,6 +39,11 @@ async def until(admin: Administrator, path: str, holds: Any) -> Any:
             await trio.sleep(0.05)
 
 
+def path_of(url: str) -> str:
+    """Where the API has the media server at this address."""
+    return f"/media-servers/{id_of(url)}"
+
+
 async def presents(server: Served, client: Client, room: str) -> str:
     """Where the stream of somebody is who presents in a new room."""
     await client.join(room)
@@ -59,26 +65,28 @@ async def test_a_media_server_is_drained_and_taken_away_while_another_does_its_w
         open_client(server.url) as eve,
     ):
         admin = Administrator(server)
-        await until(admin, "/media-servers/1", lambda one: one["connected"])
+        first, second = path_of(media_server), path_of(another)
+        await until(admin, first, lambda one: one["connected"])
         assert await presents(server, ada, "one") == media_server
         status, added = await admin.call("POST", "/media-servers", {"url": another})
-        assert (status, added["id"], added["state"]) == (201, "2", "in use")
-        await until(admin, "/media-servers/2", lambda one: one["connected"])
+        assert (status, added["number"], added["state"]) == (201, 2, "in use")
+        assert ((await admin.get(first))["origin"], added["origin"]) == ("settings", "added")
+        await until(admin, second, lambda one: one["connected"])
         # The first is drained: what is there stays, and what begins does so elsewhere.
-        status, told = await admin.call("POST", "/media-servers/1/drain")
+        status, told = await admin.call("POST", f"{first}/drain")
         assert (status, told["state"], told["pipelines"]) == (200, "draining", 1)
         assert await presents(server, bob, "two") == another
-        status, problem = await admin.call("DELETE", "/media-servers/1")
+        status, problem = await admin.call("DELETE", first)
         assert (status, problem["code"], problem["state"]) == (409, "illegal_in_state", "draining")
         assert (await ada.ask("ping"))["type"] == "pong"
         assert (await admin.get("/rooms/one"))["room"]["streams"] == 1
         await ada.ask("leave")
-        await until(admin, "/media-servers/1", lambda one: one["state"] == "drained")
-        assert (await admin.call("DELETE", "/media-servers/1"))[0] == 204
-        assert [one["id"] for one in (await admin.get("/media-servers"))["mediaServers"]] == ["2"]
+        await until(admin, first, lambda one: one["state"] == "drained")
+        assert (await admin.call("DELETE", first))[0] == 204
+        assert [one["number"] for one in (await admin.get("/media-servers"))["mediaServers"]] == [2]
         assert await presents(server, eve, "three") == another
         # The numbers of those that are left stay the same.
-        assert (await admin.call("GET", "/media-servers/1"))[1]["code"] == "no_such_media_server"
+        assert (await admin.call("GET", first))[1]["code"] == "no_such_media_server"
         for client in (bob, eve):
             await client.ask("leave")
 
@@ -87,7 +95,7 @@ async def test_without_one_in_use_nobody_presents_until_there_is_one(media_serve
     async with serving(media_server, **ADMIN) as server, open_client(server.url) as ada:
         admin = Administrator(server)
         await until(admin, "/server", lambda told: told["ready"])
-        await admin.call("POST", "/media-servers/1/drain")
+        await admin.call("POST", f"{path_of(media_server)}/drain")
         assert not (await admin.get("/server"))["ready"]
         async with trio.open_nursery() as nursery:
             places: list[str] = []
@@ -96,7 +104,7 @@ async def test_without_one_in_use_nobody_presents_until_there_is_one(media_serve
                 places.append(await presents(server, ada, "one"))
 
             nursery.start_soon(present)
-            assert (await admin.call("POST", "/media-servers/1/use"))[1]["state"] == "in use"
+            assert (await admin.call("POST", f"{path_of(media_server)}/use"))[1]["state"] == "in use"
         assert places == [media_server]
         await ada.ask("leave")
 
@@ -110,7 +118,7 @@ WRONG: list[tuple[str, str, Any, int, str, str | None]] = [
     ("POST", "/media-servers/7/drain", None, 404, "no_such_media_server", None),
     ("POST", "/media-servers/7/use", None, 404, "no_such_media_server", None),
     ("DELETE", "/media-servers/7", None, 404, "no_such_media_server", None),
-    ("DELETE", "/media-servers/1", None, 409, "illegal_in_state", None),
+    ("DELETE", "/media-servers/THE-FIRST", None, 409, "illegal_in_state", None),
 ]
 
 
@@ -118,7 +126,8 @@ async def test_what_cannot_be_done_is_refused_by_name(media_server: str) -> None
     async with serving(media_server, **ADMIN, max_media_servers=2) as server:
         admin = Administrator(server)
         for method, path, body, status, code, where in WRONG:
-            answered, problem = await admin.call(method, path, body)
+            at = path.replace("/media-servers/THE-FIRST", path_of(media_server))
+            answered, problem = await admin.call(method, at, body)
             assert (answered, problem["code"], problem.get("path")) == (status, code, where), (path, problem)
         same = {"url": media_server}
         assert (await admin.call("POST", "/media-servers", same))[1]["code"] == "media_server_exists"
@@ -127,6 +136,7 @@ async def test_what_cannot_be_done_is_refused_by_name(media_server: str) -> None
         assert (status, told["connected"]) == (201, False)
         status, problem = await admin.call("POST", "/media-servers", {"url": "ws://127.0.0.1:10/kurento"})
         assert (status, problem["code"]) == (409, "too_many_media_servers")
-        await admin.call("POST", "/media-servers/2/drain")
-        assert (await admin.call("DELETE", "/media-servers/2"))[0] == 204
-        assert (await admin.call("POST", "/media-servers", {"url": "ws://127.0.0.1:10/kurento"}))[1]["id"] == "3"
+        gone = path_of("ws://127.0.0.1:9/kurento")
+        await admin.call("POST", f"{gone}/drain")
+        assert (await admin.call("DELETE", gone))[0] == 204
+        assert (await admin.call("POST", "/media-servers", {"url": "ws://127.0.0.1:10/kurento"}))[1]["number"] == 3
