@@ -177,6 +177,7 @@ class Cluster:
             lambda other: differences(self._settings, other.alike),
             0 if self._crossing is None else len(self._crossing.edge),
             0 if self._crossing is None else self._crossing.visitors,
+            () if self._media_servers is None else self._media_servers.all(),
         )
 
     def drain(self) -> None:

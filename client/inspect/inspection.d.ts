@@ -109,6 +109,21 @@ export interface NodeSeen {
   machine: MachineSeen;
   journal: NodeEntry[];
   others: OtherSeen[];
+  mediaServers: MediaServerSeen[];
+}
+
+export interface MediaServerSeen {
+  url: string;
+  /** why the node knows it */
+  origin: 'settings' | 'embedded' | 'added' | 'nodes';
+  /** the nodes that have it in their settings */
+  nodes: string[];
+  state: string;
+  problem: string | null;
+  pipelines: number;
+  endpoints: number;
+  /** percent */
+  busy: number | null;
 }
 
 /** The machines of a page, whose states the server does not know. */

@@ -4,9 +4,10 @@ import { element, find, part, setText, updateList } from '../page/dom.js';
 import { Diagram } from './diagram.js';
 import { duration, size } from './words.js';
 
-/** @import {NodeEntry, NodeSeen, OtherSeen} from './inspection.d.ts' */
+/** @import {MediaServerSeen, NodeEntry, NodeSeen, OtherSeen} from './inspection.d.ts' */
 
 const LABELS = ['State', 'People', 'Rooms', 'Lease', 'Sent', 'Received', 'Waiting', 'Lost', 'Settings'];
+const MEDIA_LABELS = ['State', 'Known from', 'Listed by', 'Pipelines', 'Endpoints', 'Busy', 'Problem'];
 
 export class Node {
   #root;
@@ -36,6 +37,7 @@ export class Node {
     setText(badge, seen.state.replace('_', ' '));
     this.#diagram.show(seen.machine);
     this.#drawOthers(seen.others);
+    this.#drawMediaServers(seen.mediaServers);
     this.tick();
   }
 
@@ -76,7 +78,7 @@ export class Node {
       part(this.#root, 'others'),
       others,
       ({ id }) => id,
-      ({ id }) => row(id),
+      ({ id }) => row(id, LABELS),
       (shown, { people, rooms, draining, leaseLeft, differ, link }) => {
         const state = leaseLeft < 0 ? 'dead' : draining ? 'draining' : 'alive';
         const waiting = link?.waiting ? `${link.waiting} (${size(link.waitingBytes)})` : '0';
@@ -91,12 +93,28 @@ export class Node {
           link?.broken ? `${link.lost} (broke ${link.broken}×)` : '0',
           differ.length === 0 ? 'alike' : `differ: ${differ.join(' ')}`,
         ];
-        cells.forEach((words, index) => {
-          const cell = shown.children[index + 1];
-          if (cell) setText(cell.firstElementChild ?? cell, words);
-        });
-        find(shown, '.badge', HTMLElement).dataset['state'] = state;
+        fill(shown, cells);
       },
+    );
+  }
+
+  /** @param {MediaServerSeen[]} servers */
+  #drawMediaServers(servers) {
+    updateList(
+      part(this.#root, 'media-servers'),
+      servers,
+      ({ url }) => url,
+      ({ url }) => row(url, MEDIA_LABELS),
+      (shown, { state, origin, nodes, pipelines, endpoints, busy, problem }) =>
+        fill(shown, [
+          state,
+          origin,
+          nodes.join(' ') || '–',
+          String(pipelines),
+          String(endpoints),
+          busy === null ? '–' : `${busy} %`,
+          problem ?? '–',
+        ]),
     );
   }
 
@@ -123,14 +141,29 @@ export class Node {
   }
 }
 
-/** @param {string} id */
-function row(id) {
-  const head = element('th', { text: id, testid: 'node-row' });
+/**
+ * @param {string} name
+ * @param {string[]} labels those of its cells, of which the first has a badge
+ */
+function row(name, labels) {
+  const head = element('th', { text: name, testid: 'node-row' });
   head.setAttribute('scope', 'row');
-  const cells = LABELS.map((label, index) => {
+  const cells = labels.map((label, index) => {
     const cell = element('td', {}, ...(index === 0 ? [element('span', { class: 'badge' })] : []));
     cell.dataset['label'] = label;
     return cell;
   });
   return element('tr', {}, head, ...cells);
+}
+
+/**
+ * @param {Element} shown a row
+ * @param {string[]} cells what its cells say, the state first
+ */
+function fill(shown, cells) {
+  cells.forEach((words, index) => {
+    const cell = shown.children[index + 1];
+    if (cell) setText(cell.firstElementChild ?? cell, words);
+  });
+  find(shown, '.badge', HTMLElement).dataset['state'] = cells[0] ?? '';
 }

@@ -40,6 +40,7 @@ from roomfsm.protocol.errors import CloseCode, ErrorCode
 from roomfsm.protocol.fields import Source
 from roomfsm.protocol.roles import Role
 from roomfsm.rooms.directory import Directory
+from roomfsm.rooms.media_servers import Origin
 from roomfsm.rooms.writer import StoreCounts, Writer
 from roomfsm.signaling.registry import Registry
 from roomfsm.store.interface import StoreCode
@@ -174,6 +175,8 @@ class ServerCollector:
         state, others = (None, ()) if seen is None else (seen.state, seen.others)
         yield _gauge(f.NODE_STATE, {(name,): int(name == state) for name in _states(NODE)})
         yield _gauge(f.NODE_OTHERS, _each(_OTHERS, map(_how, others)))
+        known = () if seen is None else [one.origin for one in seen.media_servers]
+        yield _gauge(f.NODE_MEDIA_SERVERS, _each(tuple(Origin), known))
         yield _gauge(f.NODE_DIFFERING, {(): sum(bool(other.differ) for other in others)})
         yield _gauge(f.NODE_LEASE, {(): 0.0 if seen is None else seen.lease_left})
         yield _counter(f.NODE_BEATS, {(result,): counts.beats[result] for result in BEATS})

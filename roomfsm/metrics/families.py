@@ -214,7 +214,7 @@ MEDIA_SERVER_READY = Family(
     ("media_server",),
     "0 or 1",
     "Whether the media server gets new pipelines. Media servers have the numbers of their places in `--kurento`; "
-    "the embedded one is 1.",
+    "the embedded one is 1; those that are added, or come from other nodes, have the next numbers of this server.",
     "1.",
 )
 CALLS = Family(
@@ -386,6 +386,15 @@ NODE_OTHERS = Family(
     "nobody has taken yet.",
     "All the others are `alive`.",
 )
+NODE_MEDIA_SERVERS = Family(
+    "roomfsm_node_media_servers",
+    Kind.GAUGE,
+    ("origin",),
+    "media servers",
+    "Media servers that this node knows, by the reason: its own `settings`, its own `embedded` one, an "
+    "administrator who has `added` them, or other `nodes`, which have them in their settings.",
+    "The same sum at all nodes, except for embedded ones that are not shared.",
+)
 NODE_DIFFERING = Family(
     "roomfsm_node_others_differing",
     Kind.GAUGE,
@@ -510,6 +519,7 @@ FAMILIES = (
     STORE_ROOMS,
     NODE_STATE,
     NODE_OTHERS,
+    NODE_MEDIA_SERVERS,
     NODE_DIFFERING,
     NODE_LEASE,
     NODE_BEATS,

@@ -1,8 +1,8 @@
-"""What the inspector shows of this server as one of several nodes: its machine, the other nodes, and the links."""
+"""What the inspector shows of this server as one of several nodes: its machine, the others, what they share."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from roomfsm.nodes.counts import RECEIVED, SENT
 from roomfsm.nodes.ledger import Info, Seen
@@ -10,6 +10,7 @@ from roomfsm.nodes.life import NodeEntry
 from roomfsm.nodes.link import Link
 from roomfsm.nodes.membership import Membership
 from roomfsm.rooms.inspection import MachineSeen, Shown, machine_at, since
+from roomfsm.rooms.media_servers import MediaServer
 
 
 class LinkSeen(Shown, frozen=True, kw_only=True):
@@ -43,6 +44,22 @@ class OtherSeen(Shown, frozen=True, kw_only=True):
     link: LinkSeen | None
 
 
+class MediaServerSeen(Shown, frozen=True, kw_only=True):
+    """A media server that this node knows, and why (`roomfsm.rooms.media_servers.Origin`).
+
+    `nodes` have it in their settings. Pipelines and endpoints are those of this node. `busy` is in percent.
+    """
+
+    url: str
+    origin: str
+    nodes: tuple[str, ...]
+    state: str
+    problem: str | None
+    pipelines: int
+    endpoints: int
+    busy: float | None
+
+
 class NodeSeen(Shown, frozen=True, kw_only=True):
     """This node: its state, for how many seconds it has been in that, and for how many its lease is good.
 
@@ -60,6 +77,7 @@ class NodeSeen(Shown, frozen=True, kw_only=True):
     machine: MachineSeen
     journal: tuple[NodeEntry, ...]
     others: tuple[OtherSeen, ...]
+    media_servers: tuple[MediaServerSeen, ...]
 
 
 def look_at_node(
@@ -68,6 +86,7 @@ def look_at_node(
     differ: Callable[[Info], list[str]],
     edge: int,
     visitors: int,
+    media_servers: Iterable[MediaServer],
 ) -> NodeSeen:
     """Describe this node and what it knows of the others. `differ` names the settings that one has otherwise."""
     life = membership.life
@@ -82,6 +101,7 @@ def look_at_node(
         machine=machine_at(life.tally, life.age),
         journal=tuple(life.journal),
         others=tuple(_other(seen, links.get(seen.id), differ) for seen in membership.others),
+        media_servers=tuple(map(_media_server, media_servers)),
     )
 
 
@@ -95,6 +115,20 @@ def _other(seen: Seen, link: Link | None, differ: Callable[[Info], list[str]]) -
         version=seen.info.version,
         differ=tuple(differ(seen.info)),
         link=None if link is None else _link(link),
+    )
+
+
+def _media_server(server: MediaServer) -> MediaServerSeen:
+    status = server.status
+    return MediaServerSeen(
+        url=status.url,
+        origin=server.origin.value,
+        nodes=server.nodes,
+        state=server.state,
+        problem=status.problem,
+        pipelines=status.pipelines,
+        endpoints=status.endpoints,
+        busy=None if status.busy is None else round(status.busy, 1),
     )
 
 

@@ -16,6 +16,8 @@ from tests.nodes.deployment import TOKEN, Deployment, deployed
 from tests.processes import LOADED
 
 LEASE = 2.0
+MEDIA = "ws://127.0.0.1:9/kurento"
+"""A media server that is not there."""
 
 
 async def _none(_: Deployment) -> None:
@@ -74,10 +76,14 @@ async def look(nodes: Deployment) -> None:
         assert (other["differ"], other["draining"]) == ([], False)
         assert other["link"]["sent"] > 0 < other["link"]["received"]
         assert (other["link"]["broken"], other["link"]["lost"]) == (0, 0)
+    (media_server,) = node["mediaServers"]
+    assert (media_server["url"], media_server["origin"]) == (MEDIA, "settings")
+    assert len(media_server["nodes"]) == 3
     metrics = parse((await page("metrics", SCRAPER)).decode())
     assert metrics("roomfsm_node_state", state="member") == metrics("roomfsm_node_state") == 1
     assert metrics("roomfsm_node_others", state="alive") == 2
     assert metrics("roomfsm_node_others_differing") == 0
+    assert metrics("roomfsm_node_media_servers") == metrics("roomfsm_node_media_servers", origin="settings") == 1
     assert metrics("roomfsm_node_beats_total", result="renewed") > 0
     assert metrics("roomfsm_node_remote_browsers") > 0
     assert metrics("roomfsm_node_sessions_moved_total", way="in") > 0
@@ -98,7 +104,7 @@ def test_no_line_is_lost_or_doubled_whatever_befalls_a_node(
     monkeypatch.delenv("ROOMFSM_DATA")
     arguments = (
         f"--node-lease={LEASE}",
-        "--kurento=ws://127.0.0.1:9/kurento",
+        f"--kurento={MEDIA}",
         "--chat-history=100000",
         "--chat-history-bytes=10000000",
         f"--metrics-token={SCRAPER}",
