@@ -181,9 +181,11 @@ class Cluster:
         )
 
     def drain(self) -> None:
-        """Take no more rooms."""
+        """Take no more rooms, and let nobody begin anything at a media server that is about to end."""
         if "drain" in NODE.legal(self.membership.state):
             self.membership.drain()
+        if self._media_servers is not None:
+            self._media_servers.withdraw()
 
     async def _take_up(self) -> None:
         assert self._homes is not None
@@ -209,16 +211,15 @@ class Cluster:
             if self._knows_media_servers:
                 _log.warning("register of media servers not read", why=str(error))
             self._knows_media_servers = False
+        except Exception:  # noqa: BLE001 (a boundary)
+            # What is wrong with one media server must not end this node.
+            _log.exception("media servers not followed")
         else:
             self._knows_media_servers = True
 
     async def _follow_media_servers(self) -> None:
         while True:
-            try:
-                await self.look_at_media_servers()
-            except Exception:  # noqa: BLE001 (a boundary)
-                # What is wrong with one media server must not end this node.
-                _log.exception("media servers not followed")
+            await self.look_at_media_servers()
             await trio.sleep(_LOOK)
 
     def _living(self) -> Sequence[str]:

@@ -141,6 +141,8 @@ class _Media:
 
     pool: MediaPool
     child: MediaServerChild | None = None
+    is_shared: bool = False
+    """Whether other nodes use our child, too."""
 
     @property
     def can_stay(self) -> bool:
@@ -151,6 +153,11 @@ class _Media:
         """Let our child be at the end, if something in it is left to the next run."""
         if self.child is not None:
             self.child.leaves = self.pool.leaves(self.child.url)
+
+    def leave_to_others(self) -> None:
+        """Let our child be at the end, if other nodes have something in it. The next run takes it over."""
+        if self.child is not None:
+            self.child.leaves = self.is_shared
 
     async def give_up_silent(self) -> None:
         """Prepare the shutdown: do not wait for a media server that hangs, nor for the child's goodbye."""
@@ -421,6 +428,8 @@ async def open_server(
                     # What the next run could take over, other nodes have got.
                     stays = end.is_restart and cluster is None
                     await _drain(media, directory, registry, writer, is_restart=stays)
+                if end.is_restart and cluster is not None:
+                    media.leave_to_others()
                 life.fire("drained")
                 connections.cancel_scope.cancel()
 
@@ -668,7 +677,8 @@ async def _open_media(
 ) -> AsyncIterator[_Media]:
     """The media servers of the settings, or else an embedded one, which may be that of an earlier run.
 
-    Those of the settings are the other nodes' media servers, too, and rooms move with what they have there.
+    Other nodes use those of the settings, too, and the embedded one if it is shared. Rooms move with what they
+    have there.
 
     The pool connects when it is told to `resume`.
     """
@@ -685,7 +695,10 @@ async def _open_media(
         async with open_media_pool(server.kurento, kurento, owner, at_once=False, is_ours=is_ours) as pool:
             yield _Media(pool)
         return
+    child_host, child_port = server.media_server_address
     child_settings = ChildSettings(
+        host=child_host,
+        port=child_port,
         media_host=server.media_host,
         media_port=server.media_port,
         announced_addresses=server.announced_address,
@@ -701,10 +714,15 @@ async def _open_media(
     async with open_media_server_child(child_settings, get_logger(__name__), memory) as child:
         kurento = dataclasses.replace(kurento, secret=child.secret)
         async with open_media_pool(
-            (child.url,), kurento, owner, at_once=False, is_ours=is_ours, is_private=True
+            (child.url,),
+            kurento,
+            owner,
+            at_once=False,
+            is_ours=is_ours,
+            is_private=server.share_media_server is None,
         ) as pool:
             child.holder = pool
-            yield _Media(pool, child)
+            yield _Media(pool, child, server.share_media_server is not None)
 
 
 @asynccontextmanager
@@ -719,8 +737,11 @@ async def _open_media_servers(
     if cluster is None:
         yield open_servers()
         return
-    private = () if media.child is None else (media.child.url,)
-    listed = dict.fromkeys(server.kurento, server.kurento_secret)
+    listed, private = dict.fromkeys(server.kurento, server.kurento_secret), []
+    if media.child is not None and server.share_media_server is not None:
+        listed[media.child.url] = media.child.secret
+    elif media.child is not None:
+        private.append(media.child.url)
     async with AsyncExitStack() as stack:
         try:
             register = await stack.enter_async_context(cluster.media_register(listed))

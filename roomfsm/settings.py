@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import ipaddress
 import logging
 import re
 import tomllib
@@ -40,6 +41,8 @@ SECRET_FILE = "file:"
 _CREDENTIALS = Path("/run/credentials")
 """Where systemd gives a unit its credentials (systemd.exec(5), LoadCredential)."""
 
+_ALONE = "127.0.0.1"
+"""Where the embedded media server listens, at a port that the system chooses, if nobody else may use it."""
 _COLLECTOR = re.compile(r"https?://[^/?#@\s]+(/[^?#@\s]*)?")
 """The form of `--otlp-endpoint`."""
 
@@ -130,6 +133,15 @@ class ServerSettings:
             "this machine's own, for example because of a NAT. Add :PORT if the port differs, too."
         },
     )
+    share_media_server: str | None = field(
+        default=None,
+        metadata={
+            "help": "HOST:PORT, an address of this machine at which the embedded media server serves the other "
+            "servers with one set of rooms (--node), too: any room may have its media there, and rooms that move "
+            "keep their pictures. Only these servers learn its secret. The connections are not encrypted, so the "
+            "network between the servers must be private."
+        },
+    )
     log_level: str = field(
         default="info", metadata={"help": "How much is logged: debug, info, warning or error.", "live": True}
     )
@@ -183,6 +195,7 @@ class ServerSettings:
                 raise SettingsError(f"--announced-address: {error}") from None
             if port is not None and not has_ports(port, self.media_workers):
                 raise SettingsError(f"--announced-address: {address} leaves too few ports for the --media-workers")
+        _check_shared(self)
         if self.otlp_endpoint is not None and not _COLLECTOR.fullmatch(self.otlp_endpoint):
             # The value is not repeated, because it may have a password.
             raise SettingsError(
@@ -194,6 +207,12 @@ class ServerSettings:
             raise SettingsError(f"--kurento: there are more than --max-media-servers {self.max_media_servers}")
         if self.kurento_secret is not None and not is_secret(self.kurento_secret):
             raise SettingsError(f"--kurento-secret: {SECRET_RULE}")
+
+    @property
+    def media_server_address(self) -> tuple[str, int]:
+        """The host and port at which the embedded media server serves Kurento's protocol."""
+        host, port = host_and_port(self.share_media_server or _ALONE)
+        return host, port or 0
 
     @property
     def https(self) -> bool:
@@ -226,6 +245,8 @@ class Settings:
                 "--node: the inspector's token must be the same at all servers, so give it by --inspect-token, or "
                 "turn the inspector off (--inspect=false)"
             )
+        if self.server.share_media_server is not None and self.nodes.node is None:
+            raise SettingsError("--share-media-server: only servers with --node share anything")
 
 
 @dataclass(frozen=True, slots=True)
@@ -332,6 +353,23 @@ def _check_kurento(urls: tuple[str, ...]) -> None:
             raise SettingsError(f"--kurento: {fault}")
         if urls.count(url) > 1:
             raise SettingsError(f"--kurento: the same media server twice: {url}")
+
+
+def _check_shared(server: ServerSettings) -> None:
+    """Raises `SettingsError`."""
+    shared = server.share_media_server
+    if shared is None:
+        return
+    if server.kurento:
+        raise SettingsError("--share-media-server is for the embedded media server, and --kurento names others")
+    try:
+        host, port = host_and_port(shared)
+    except ValueError as error:
+        raise SettingsError(f"--share-media-server: {error}") from None
+    if port is None:
+        raise SettingsError(f"--share-media-server: {shared} has no port, such as {shared}:8888")
+    if is_address(host) and ipaddress.ip_address(host).is_unspecified:
+        raise SettingsError(f"--share-media-server: {host} is every address, and others must be told one")
 
 
 def markdown_table() -> str:

@@ -12,7 +12,7 @@ from roomfsm.door.settings import DoorSettings
 from roomfsm.files.settings import FileSettings
 from roomfsm.nodes.settings import NodeSettings
 from roomfsm.rooms.settings import RoomSettings
-from roomfsm.server import Running, open_server
+from roomfsm.server import End, Running, open_server
 from roomfsm.settings import ServerSettings, Settings
 from roomfsm.signaling.settings import SignalingSettings
 from roomfsm.store.settings import NOWHERE, StoreSettings
@@ -81,6 +81,7 @@ class Served:
 
 @asynccontextmanager
 async def serving(*kurento: str, **changes: Any) -> AsyncIterator[Served]:
-    """Run a server; leaving drains it."""
-    async with open_server(settings(*kurento, **changes)) as running:
+    """Run a server; leaving drains it, as the change `end` says, if there is one."""
+    end: End | None = changes.pop("end", None)
+    async with open_server(settings(*kurento, **changes), end=end) as running:
         yield Served(running, "wss" if "certfile" in changes else "ws")

@@ -82,6 +82,8 @@ class Link:
         self._is_ours = is_ours or (lambda: True)
         self.measured: Measured | None = None
         """How busy the media server is; None if that is not known."""
+        self.refused = False
+        """Whether the last attempt to connect has shown that no process listens there."""
         self._closing = False
         self._scope = trio.CancelScope(shield=True)
         self._round = trio.CancelScope()
@@ -158,7 +160,9 @@ class Link:
                                     delay = self.settings.reconnect_first
                                 self._cut(str(error))
                                 self._cut_off = _in_short(error)
-                                if isinstance(error, ConnectionRefused):
+                                self.refused = isinstance(error, ConnectionRefused)
+                                if self.refused:
+                                    self._changed()
                                     self._give_up("its process has ended: connections are refused")
                             grace.deadline = min(grace.deadline, self._grace_ends())
                             await trio.sleep(delay * random.uniform(0.5, 1))
@@ -230,7 +234,7 @@ class Link:
                 raise ConnectionLost(f"no session: {error}") from error
             grace.deadline = math.inf
             self._connection = connection
-            self.connected = True
+            self.connected, self.refused = True, False
             session.attach(connection)
             self._changed()
             await connection.keep_alive(session.session_id)

@@ -401,7 +401,8 @@ class MediaPool:
         if place in self._used_by_others:
             raise MediaServerLost(place.url, "the room server that has left the pipeline is still running")
         with trio.move_on_after(self._settings.ready_timeout):
-            while not link.connected:
+            # If nobody listens there, no process is left that could have the pipeline.
+            while not link.connected and not link.refused:
                 await self._changed.wait()
         if link.session is None:
             raise MediaServerUnavailable(f"{place.url} cannot be reached")

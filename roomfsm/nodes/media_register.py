@@ -58,9 +58,10 @@ _LOOK = Script(
     + """
 -- Then: the version that we know; how many media servers we list, and each with its secret; and if Redis has lost
 -- its data, how many were added, and how many wishes there were, each with what is known of it.
-local version, changed = take(), false
+local version, changed, ours = take(), false, {}
 for _ = 1, tonumber(take()) do
   local field, secret = ARGV[2] .. ' ' .. take(), take()
+  ours[field] = true
   if redis.call('HGET', KEYS[3], field) ~= secret then
     redis.call('HSET', KEYS[3], field, secret)
     changed = true
@@ -74,7 +75,8 @@ for _, key in ipairs({KEYS[4], KEYS[5]}) do
 end
 local named = {}
 for _, field in ipairs(redis.call('HKEYS', KEYS[3])) do
-  if is_registered(field) then
+  local is_withdrawn = not ours[field] and string.match(field, '^%S+') == ARGV[2]
+  if is_registered(field) and not is_withdrawn then
     named[address(field)] = true
   else
     redis.call('HDEL', KEYS[3], field)
@@ -119,6 +121,11 @@ return {'ok'}
 )
 
 
+_READ = Script("""
+return {redis.call('HGETALL', KEYS[3]), redis.call('HGETALL', KEYS[4]), redis.call('HGETALL', KEYS[5])}
+""")
+
+
 class MediaRegister:
     """Made by :func:`open_media_register`. Implements `roomfsm.rooms.media_servers.Register`."""
 
@@ -148,9 +155,13 @@ class MediaRegister:
             case [b"ok", bytes(now), list(listed), list(added), list(wishes)]:
                 self._version, self._age = now.decode(), fence.age
                 self._added, self._wishes = _pairs(added), _pairs(wishes)
-                return self._all(_pairs(listed))
+                return _said(_pairs(listed), self._added, self._wishes)
             case answer:
                 raise StoreError(StoreCode.FAILED, f"{self._client.place} has answered {answer!r}")
+
+    def withdraw(self, url: str) -> None:
+        """This node lists a media server no more, from the next look on."""
+        self._own.pop(_key(url), None)
 
     async def add(self, url: str, secret: str | None) -> None:
         """An administrator adds a media server. Raises `StoreError`."""
@@ -161,22 +172,6 @@ class MediaRegister:
         how = {USE: "use", REMOVE: "remove"}.get(trigger, "keep")
         await self._do(_WISH, self._fence(), _key(url), trigger, how)
 
-    def _all(self, listed: Mapping[str, str]) -> Mapping[str, Registered]:
-        nodes: dict[str, dict[str, str]] = {key: {} for key in self._added}
-        for field, secret in listed.items():
-            node, _, key = field.partition(" ")
-            nodes.setdefault(key, {})[node] = secret
-        found: dict[str, Registered] = {}
-        for key, by in sorted(nodes.items()):
-            wish, url = self._wishes.get(key, USE), key.partition(" ")[0]
-            if wish == REMOVE or key != _key(url):
-                continue
-            # The node that was started last knows best.
-            newest = max(by, key=lambda node: int(node.rpartition("/")[2]), default="")
-            secret = self._added.get(key, "") or by.get(newest, "")
-            found[url] = Registered(secret or None, key in self._added, tuple(sorted(by)), wish)
-        return found
-
     async def _do(self, script: Script, fence: Fence, *arguments: str | int) -> Any:
         with as_store_errors(self._client.place), trio.fail_after(_PATIENCE):
             answer = await self._client.run(script, _KEYS, [fence.owner, fence.node, *arguments])
@@ -184,6 +179,26 @@ class MediaRegister:
             # The node will learn that at its next beat.
             raise StoreError(StoreCode.FORGOTTEN, f"{self._client.place} does not know this node any more")
         return answer
+
+
+def _said(
+    listed: Mapping[str, str], added: Mapping[str, str], wishes: Mapping[str, str]
+) -> Mapping[str, Registered]:
+    """What the three hashes say, by the addresses that mean something here."""
+    nodes: dict[str, dict[str, str]] = {key: {} for key in added}
+    for field, secret in listed.items():
+        node, _, key = field.partition(" ")
+        nodes.setdefault(key, {})[node] = secret
+    found: dict[str, Registered] = {}
+    for key, by in sorted(nodes.items()):
+        wish, url = wishes.get(key, USE), key.partition(" ")[0]
+        if wish == REMOVE or key != _key(url):
+            continue
+        # The node that was started last knows best.
+        newest = max(by, key=lambda node: int(node.rpartition("/")[2]), default="")
+        secret = added.get(key, "") or by.get(newest, "")
+        found[url] = Registered(secret or None, key in added, tuple(sorted(by)), wish)
+    return found
 
 
 def _flat(pairs: Mapping[str, str]) -> Sequence[str | int]:
@@ -201,6 +216,16 @@ def _key(url: str) -> str:
         return url
     here = hashlib.sha256(f"{boot()} {read_link('/proc/self/ns/net')}".encode())
     return f"{url} {here.hexdigest()[:12]}"
+
+
+async def read_media_register(url: str) -> Mapping[str, Registered]:
+    """What nodes say of media servers. This changes nothing, and needs no place among the nodes.
+
+    Raises `StoreError`.
+    """
+    async with open_client(url) as client:
+        hashes = await client.run(_READ, _KEYS, ())
+    return _said(*map(_pairs, hashes))
 
 
 @asynccontextmanager

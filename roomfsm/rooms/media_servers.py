@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import partial
 from typing import Protocol
@@ -61,7 +61,7 @@ class Registered:
     its machine.
     """
 
-    secret: str | None
+    secret: str | None = field(repr=False)
     added: bool
     nodes: tuple[str, ...] = ()
     wish: str = USE
@@ -78,6 +78,9 @@ class Register(Protocol):
 
     async def wish(self, url: str, trigger: str) -> None:
         """An administrator wants this of a media server."""
+
+    def withdraw(self, url: str) -> None:
+        """This node lists a media server no more, from the next look on."""
 
 
 @dataclass(slots=True)
@@ -171,6 +174,12 @@ class MediaServers:
                 if self._register is not None and url not in self._private:
                     await self._register.wish(url, trigger)
                 await self._fire(url, trigger)
+
+    def withdraw(self) -> None:
+        """Have the other nodes begin nothing at our own embedded media server any more, because we end soon."""
+        for url, origin in self._own.items():
+            if origin is Origin.EMBEDDED and self._register is not None:
+                self._register.withdraw(url)
 
     async def look(self) -> None:
         """Do as the register says, and forget media servers that nobody needs any more. Raises `StoreError`."""

@@ -12,12 +12,16 @@ import pytest
 
 from roomfsm.alike import fingerprint
 from roomfsm.check import store
+from roomfsm.check.kurento import check_kurento
 from roomfsm.check.nodes import check_nodes
 from roomfsm.check.store import check_store
+from roomfsm.door.listeners import open_listeners
 from roomfsm.kurento.owner import this_instance
 from roomfsm.nodes.ledger import Info, Ledger, open_ledger
+from roomfsm.nodes.media_register import open_media_register
 from roomfsm.settings import Settings, load
 from roomfsm.store.redis import Fence
+from tests.ports import reserved_port
 from tests.redis_server import redis_server
 
 
@@ -106,3 +110,36 @@ async def test_a_redis_that_drops_rooms_or_is_slow_or_old_is_told(
     assert outcomes == ["fault", "warning", "warning", "warning"]
     for words in ("is version ", "forgets everything", "maxmemory-policy allkeys-lru", "answers in "):
         assert words in told
+
+
+async def test_the_media_servers_of_other_nodes_are_tried_too(ledger: Ledger, media_server: str) -> None:
+    two, gone = await register(ledger, settings_of(ledger, "two")), "ws://127.0.0.1:9/kurento"
+    async with open_media_register(ledger.place, lambda: two, {media_server: None}) as media_servers:
+        await media_servers.look()
+        await media_servers.add(gone, None)
+    one = settings_of(ledger, kurento=(media_server,))
+    reached, unreachable = await check_kurento(one)
+    assert reached.what.endswith(f"; known from {two.node}")
+    assert (reached.outcome, unreachable.outcome) == ("ok", "fault")
+    assert unreachable.what.startswith(f"{gone}: ")
+    assert unreachable.what.endswith("; known from an administrator")
+    assert unreachable.mend.endswith("or take it away by the admin API")
+    embedded, *others = await check_kurento(settings_of(ledger))
+    assert embedded.what == "none: the server starts the embedded media server"
+    assert [finding.what for finding in others] == [reached.what, unreachable.what]
+
+
+async def test_a_media_server_that_is_to_be_shared_needs_its_address_for_itself(ledger: Ledger) -> None:
+    with reserved_port() as port:
+        one = settings_of(ledger, share_media_server=f"127.0.0.1:{port}")
+        (free,) = await check_kurento(one)
+        assert (free.outcome, "which is free" in free.what) == ("ok", True)
+        async with open_listeners(("127.0.0.1",), port):
+            (used,) = await check_kurento(one)
+            assert (used.outcome, "--share-media-server" in used.mend) == ("fault", True)
+        # Unless it is this server's own, which runs.
+        me, url = await register(ledger, one), f"ws://127.0.0.1:{port}/kurento"
+        async with open_media_register(ledger.place, lambda: me, {url: None}) as media_servers:
+            await media_servers.look()
+        own, _ = await check_kurento(one)
+        assert (own.outcome, "runs already" in own.what) == ("ok", True)

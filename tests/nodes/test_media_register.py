@@ -66,6 +66,17 @@ async def test_what_a_node_lists_all_know_until_it_is_gone(redis: str) -> None:
         assert await two.look() == {TWO: Registered(None, added=False, nodes=("two/2",))}
 
 
+async def test_a_node_that_ends_soon_withdraws_what_ends_with_it(redis: str) -> None:
+    async with registers(redis) as nodes:
+        one, two = await nodes.of("one/1", {ONE: None, TWO: None}), await nodes.of("two/2", {TWO: None})
+        await two.look()
+        await one.look()
+        one.withdraw(ONE)
+        one.withdraw(TWO)
+        assert set(await one.look() or ()) == {TWO}
+        assert await two.look() == {TWO: Registered(None, added=False, nodes=("two/2",))}
+
+
 async def test_what_is_added_at_one_node_all_know_whoever_is_gone(redis: str) -> None:
     async with registers(redis) as nodes:
         one, two = await nodes.of("one/1"), await nodes.of("two/2")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -190,3 +191,37 @@ def test_servers_that_share_rooms_share_the_inspectors_token() -> None:
     with pytest.raises(SettingsError, match=r"--node: .* --inspect-token, .*\(--inspect=false"):
         load(shared, {})
     assert load({**shared, "inspect_token": "the-right-token-of-all"}, {}).web.inspect
+
+
+NODE = {"node": "ada", "store": "redis://127.0.0.1", "inspect": False}
+
+
+@pytest.mark.parametrize(
+    ("address", "expected"),
+    [
+        ("10.0.0.7:8888", ("10.0.0.7", 8888)),
+        ("[2001:db8::7]:1", ("2001:db8::7", 1)),
+        ("ada.lan:65535", ("ada.lan", 65535)),
+    ],
+)
+def test_an_embedded_media_server_is_shared_at_one_address(address: str, expected: tuple[str, int]) -> None:
+    assert load({"share_media_server": address, **NODE}, {}).server.media_server_address == expected
+    assert load(NODE, {}).server.media_server_address == ("127.0.0.1", 0)
+
+
+@pytest.mark.parametrize(
+    ("more", "why"),
+    [
+        ({"share_media_server": "10.0.0.7"}, "has no port"),
+        ({"share_media_server": "10.0.0.7:0"}, "is not like"),
+        ({"share_media_server": "10.0.0.7:65536"}, "is not like"),
+        ({"share_media_server": "0.0.0.0:8888"}, "is every address"),
+        ({"share_media_server": "[::]:8888"}, "is every address"),
+        ({"share_media_server": "a b:8888"}, "is not like"),
+        ({"share_media_server": "10.0.0.7:8888", "kurento": ("ws://h/kurento",)}, "--kurento names others"),
+        ({"share_media_server": "10.0.0.7:8888", "node": None}, "only servers with --node"),
+    ],
+)
+def test_a_media_server_that_cannot_be_shared_is_refused(more: dict[str, Any], why: str) -> None:
+    with pytest.raises(SettingsError, match=f"--share-media-server.*{why}"):
+        load({name: value for name, value in {**NODE, **more}.items() if value is not None}, {})
