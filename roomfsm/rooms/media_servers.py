@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from functools import partial
 from typing import Protocol
@@ -173,6 +173,10 @@ class MediaServers:
             for url in urls:
                 if self._register is not None and url not in self._private:
                     await self._register.wish(url, trigger)
+                    if url in self._registered:
+                        # The next look is to find nothing new in it.
+                        wished = replace(self._registered[url], wish=trigger)
+                        self._registered = {**self._registered, url: wished}
                 await self._fire(url, trigger)
 
     def withdraw(self) -> None:

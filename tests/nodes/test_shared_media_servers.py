@@ -111,6 +111,9 @@ async def test_what_is_said_of_a_media_server_at_one_node_holds_at_all(
         assert (await at_two.call("POST", "/media-servers", {"url": media_server}))[0] == 201
         assert (await at_two.get(old))["state"] == "in use"
         await until_there(at_one, media_server, lambda told: told["connected"])
+        # Each has done each thing once, however often it has looked since.
+        for server in (one, two):
+            assert server.running.directory.counts.moves["mediaServer", "drainMediaServer"] == 1
         for client in (ada, bob, eve):
             await client.ask("leave")
 
