@@ -86,8 +86,8 @@ async def look(nodes: Deployment) -> None:
     assert metrics("roomfsm_node_media_servers") == metrics("roomfsm_node_media_servers", origin="settings") == 1
     assert metrics("roomfsm_node_beats_total", result="renewed") > 0
     assert metrics("roomfsm_node_remote_browsers") > 0
-    assert metrics("roomfsm_node_sessions_moved_total", way="in") > 0
-    assert metrics("roomfsm_node_sessions_moved_total", way="out") > 0
+    # Chance decides on which nodes the rooms are: it may have none, or all.
+    assert metrics("roomfsm_node_sessions_moved_total") > 0
     for direction in ("sent", "received"):
         messages = metrics("roomfsm_node_messages_total", direction=direction)
         assert metrics("roomfsm_node_bytes_total", direction=direction) > messages > 0
