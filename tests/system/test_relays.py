@@ -94,6 +94,12 @@ async def test_all_see_the_picture_even_after_faults_and_nothing_is_left(three: 
             await until_live(room, 2)
             # The stream and six views, and two endpoints for each of the two relays.
             assert sorted(await endpoints(three.urls, settled=11)) == [3, 4, 4]
+            # What media servers send to each other is counted apart.
+            pool = server.running.directory._pool
+            await pool.take_stock(LOADED)
+            sent = [bool(traffic.totals["to_media_servers", "packets"]) for traffic in pool.traffic.values()]
+            got = [bool(traffic.totals["from_media_servers", "packets"]) for traffic in pool.traffic.values()]
+            assert (sorted(sent), sorted(got)) == ([False, True, True], [False, True, True])
             # A relay is lost, and made anew under its viewers.
             await release_relay_at(first.above, room)
             with trio.fail_after(LOADED):
