@@ -152,7 +152,7 @@ class Engine(Port):
         self.nursery: trio.Nursery | None = None
         """The tasks of transports that have a port of their own; None while the engine is not open."""
         self._peers: set[Peer] = set()
-        self._sender = udp.BurstSender(sock)
+        self._sender = udp.BurstSender(sock, self.now)
         self._fanout = Fanout(self._sender)
         self._received = 0
         self._refused: Counter[Refusal] = Counter()
@@ -220,7 +220,8 @@ class Engine(Port):
         return port
 
     def send_packets(self, packets: list[bytes], sinks: Collection[Sink]) -> None:
-        self._sender.send(udp.Burst(packets), sinks)
+        numbered = any(sink.extensions.transport_cc for sink in sinks)
+        self._sender.send(udp.Burst(packets, numbered=numbered), sinks)
 
     def flush(self) -> None:
         for group in self.pending:

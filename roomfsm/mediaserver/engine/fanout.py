@@ -48,7 +48,8 @@ class Fanout:
 
     def add(self, group: Group, packets: Sequence[bytes]) -> None:
         """Queue packets for the sinks that are in the group now. Sinks that join later get them in another way."""
-        task = _Task(Burst(packets), group.sinks.copy())
+        numbered = bool(group.extensions.transport_cc)
+        task = _Task(Burst(packets, numbered=numbered), group.sinks.copy())
         self._backlog += len(packets) * len(task.sinks)
         queue = self._queues.get(group)
         if queue is None:

@@ -50,6 +50,7 @@ from roomfsm.mediaserver.ice.lite import Credentials
 from roomfsm.mediaserver.ice.state import IceState, LocalCandidate
 from roomfsm.mediaserver.rtp import rtcp
 from roomfsm.mediaserver.rtp.extensions import AUDIO_LEVEL, REPAIRED_RID, RID, OutgoingExtensions
+from roomfsm.mediaserver.rtp.transport_feedback import TransportFeedback
 from roomfsm.mediaserver.sdp.answer import (
     AcceptedMedia,
     AcceptedTransport,
@@ -144,7 +145,13 @@ class Peer:
         negotiated = Negotiated(parsed)
         for section in parsed.sections:
             section.direction = section.direction.limited_to(self.direction.reversed())
-        agreement = accept(parsed, self._source_codecs(), self._viewer_codecs(), layered=self.layered)
+        agreement = accept(
+            parsed,
+            self._source_codecs(),
+            self._viewer_codecs(),
+            layered=self.layered,
+            numbered=isinstance(self._sinks[MediaKind.VIDEO].source, Simulcast),
+        )
         credentials = [Credentials.new() for _ in agreement.transports]
         answer = write_answer(parsed, agreement, self._local_end(), credentials)
         self.remote_description, self.local_description = offer, answer
@@ -281,7 +288,13 @@ class Peer:
                 if media.direction.sends:
                     sink = self._sinks[media.kind]
                     sink.codecs = media.codecs
-                    sink.extensions = OutgoingExtensions.negotiated(media.extensions, media.section.mid)
+                    # A peer that also sends has agreed on these numbers for its own packets.
+                    numbered = not media.direction.receives and media.kind is MediaKind.VIDEO
+                    sink.extensions = OutgoingExtensions.negotiated(
+                        media.extensions, media.section.mid, numbered=numbered
+                    )
+                    if sink.extensions.transport_cc:
+                        sink.number = self.path.number_packets().number
                     sink.refresh()
 
     def _receive(self, media: AcceptedMedia, carried: MediaTransport) -> None:
@@ -493,6 +506,9 @@ class Peer:
                     self._retransmit(packet, now)
                 case rtcp.KeyframeRequest():
                     keyframe_wanted |= self._is_new_wish(packet)
+                case TransportFeedback():
+                    if self.path.estimator is not None:
+                        self.path.estimator.feedback(packet, now)
                 case rtcp.Remb():
                     self.path.estimated(packet.bitrate, now)
                 case rtcp.ReceiverReport():
@@ -580,7 +596,8 @@ class Peer:
     def _judge_picture(self, video: Sink, now: float) -> None:
         """Pause the picture if the path cannot carry it, and try it again later."""
         before = self._gate.picture
-        picture = self._gate.judge(self.path, video.group is not None and video.flowing, now)
+        fits = video.source.smallest_fits(video, now) if video.source is not None else None
+        picture = self._gate.judge(self.path, video.group is not None and video.flowing, now, fits)
         if picture is Picture.PAUSED:
             if not video.paused:
                 if before is Picture.SENT:

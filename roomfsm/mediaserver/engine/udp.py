@@ -6,7 +6,7 @@ import itertools
 import socket
 import struct
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple, Protocol
 
 import ifaddr
@@ -18,11 +18,13 @@ from roomfsm.mediaserver.base.boundary import Boundary
 from roomfsm.mediaserver.base.settings import EngineSettings
 from roomfsm.mediaserver.dtls import srtp
 from roomfsm.mediaserver.ice.lite import Address, Control
+from roomfsm.mediaserver.rtp.extensions import number_place
 
 _UDP_SEGMENT = 103
 """The socket option and control message of Linux's UDP GSO (linux/udp.h)."""
 _SIOCGSTAMPNS = 0x8907
 """Linux's ioctl request for the arrival time of the packet that was read last (socket(7), linux/sockios.h)."""
+_NUMBER = struct.Struct("!H")
 _TIMESPEC = struct.Struct("@ll")
 _MAX_SEGMENTS = 64
 _MAX_BURST = 65000
@@ -44,6 +46,11 @@ class Destination(Protocol):
     handle: Any
     """The handle of the :class:`~roomfsm.mediaserver.dtls.srtp.SrtpSender`."""
     tag_length: int
+    number: Callable[[int, float], int] | None
+    """Gives the transport-wide number of a packet of so many bytes that is sent at that time.
+
+    It is None if packets to it have no such numbers.
+    """
 
 
 class _Run(NamedTuple):
@@ -56,6 +63,8 @@ class _Run(NamedTuple):
     view: memoryview
     """The protected run in the buffer."""
     stride: int
+    places: tuple[int, ...]
+    """The places of the packets' transport-wide numbers in the buffer; empty if they have none."""
 
 
 def bind(settings: EngineSettings) -> socket.socket:
@@ -122,10 +131,12 @@ def arrival_time(sock: socket.socket) -> float | None:
 class Burst:
     """Unprotected RTP packets that go to any number of destinations, in order."""
 
-    __slots__ = ("packets", "runs")
+    __slots__ = ("numbered", "packets", "runs")
 
-    def __init__(self, packets: Sequence[bytes]) -> None:
+    def __init__(self, packets: Sequence[bytes], *, numbered: bool = False) -> None:
+        """`numbered` says that the packets have room for a transport-wide number."""
         self.packets = packets
+        self.numbered = numbered
         self.runs: dict[int, list[_Run]] = {}
         """The runs by tag length. The sender lays them out when the first destination needs them."""
 
@@ -137,8 +148,10 @@ class BurstSender:
     are not queued, because viewers ask for lost packets (NACK).
     """
 
-    def __init__(self, sock: socket.socket) -> None:
+    def __init__(self, sock: socket.socket, clock: Callable[[], float]) -> None:
+        """`clock` gives the time in seconds at which numbered packets are sent."""
         self._socket = sock
+        self._clock = clock
         self._buffer = srtp.PacketBuffer(_MAX_BURST + srtp.MAX_PACKET)
         self._segmentation = _has_segmentation(sock)
         self.packets_sent = 0
@@ -158,18 +171,23 @@ class BurstSender:
 
     def _send(self, burst: Burst, destinations: Iterator[Destination]) -> None:
         runs = burst.runs
-        protect, copy, memory, length = srtp.protect, srtp.copy, self._buffer.memory, self._buffer.length
+        protect, copy, pack_number = srtp.protect, srtp.copy, _NUMBER.pack_into
+        memory, length = self._buffer.memory, self._buffer.length
         sendto = self._socket.sendto
+        now = self._clock() if burst.numbered else 0.0
         sent = dropped = 0
         for destination in destinations:
             tag = destination.tag_length
             if tag not in runs:
-                runs[tag] = self._layout(burst.packets, tag)
+                runs[tag] = self._layout(burst, tag)
             handle, address, control = destination.handle, destination.address, destination.control
-            own = destination.own_socket
-            for template, slots, view, stride in runs[tag]:
+            own, number = destination.own_socket, destination.number
+            for template, slots, view, stride, places in runs[tag]:
                 copy(memory, template, len(template))
                 count = len(slots)
+                if number is not None:
+                    for place, (_, size) in zip(places, slots, strict=False):
+                        pack_number(view, place, number(size, now))
                 for pointer, size in slots:
                     length[0] = size
                     if protect(handle, pointer, length):
@@ -220,20 +238,25 @@ class BurstSender:
                 return index
         return count
 
-    def _layout(self, packets: Sequence[bytes], tag: int) -> list[_Run]:
+    def _layout(self, burst: Burst, tag: int) -> list[_Run]:
         """Group the packets into runs, each of which starts at the beginning of the buffer."""
-        room, memory = bytes(tag), self._buffer.memory
+        packets, room, memory = burst.packets, bytes(tag), self._buffer.memory
         if len(packets) == 1:  # In a small room nearly always.
             template = packets[0] + room
-            return [
-                _Run(template, ((memory, len(packets[0])),), self._buffer.view[: len(template)], len(template))
-            ]
+            slot, view = (memory, len(packets[0])), self._buffer.view[: len(template)]
+            place = (number_place(packets[0]),) if burst.numbered else ()
+            return [_Run(template, (slot,), view, len(template), place)]
         runs: list[_Run] = []
         for group in self._groups(packets, tag):
             stride = len(group[0]) + tag
             template = b"".join(itertools.chain.from_iterable((packet, room) for packet in group))
             slots = tuple((memory + index * stride, len(packet)) for index, packet in enumerate(group))
-            runs.append(_Run(template, slots, self._buffer.view[: len(template)], stride))
+            places = (
+                tuple(index * stride + number_place(packet) for index, packet in enumerate(group))
+                if burst.numbered
+                else ()
+            )
+            runs.append(_Run(template, slots, self._buffer.view[: len(template)], stride, places))
         return runs
 
     def _groups(self, packets: Sequence[bytes], tag: int) -> list[list[bytes]]:

@@ -20,10 +20,20 @@ from typing import NamedTuple
 
 from roomfsm.mediaserver.base.settings import EngineSettings
 
-_SPARE = 0.9
-"""A larger layer must fit into this share of the estimate."""
-_LACK = 0.85
-"""A layer is left when the estimate is below this share of its bitrate. Both change all the time."""
+
+class Margins(NamedTuple):
+    """How sure an estimate is."""
+
+    spare: float
+    """A larger layer must fit into this share of the estimate."""
+    lack: float
+    """A layer is left when the estimate is below this share of its bitrate."""
+
+
+OURS = Margins(0.95, 1.0)
+"""We know by probes that there is room, and at once that there is none."""
+THEIRS = Margins(0.9, 0.85)
+"""An estimate of the browser changes all the time, as the bitrate does."""
 _STEADY = 3
 """A step up that has lasted for so many times the longest wait was right."""
 
@@ -80,13 +90,14 @@ class LayerChoice:
         budget: float | None,
         now: float,
         *,
+        margins: Margins = THEIRS,
         on_trial: bool = False,
     ) -> Chosen:
         """The layers for a viewer who gets the layer `present`. `on_trial` says that a larger one may be tried."""
         fits = most
-        while fits and budget is not None and layers[fits].bitrate > budget * _SPARE:
+        while fits and budget is not None and layers[fits].bitrate > budget * margins.spare:
             fits -= 1
-        if fits < present and (present > most or _is_short(layers[present], budget)):
+        if fits < present and (present > most or _is_short(layers[present], budget, margins)):
             if present <= most:
                 self._taken_back(now)
             return Chosen(_nearest(layers, fits), fits)
@@ -102,10 +113,6 @@ class LayerChoice:
         if take > present:
             self._stepped_up, self._tried = now, tried
         return Chosen(take, fits)
-
-    def lacks(self, layers: Sequence[Offered], present: int, most: int) -> float:
-        """The budget at which the next larger layer would be chosen, in bit/s; 0 if there is none of use."""
-        return layers[present + 1].bitrate / _SPARE if present < most else 0.0
 
     def _taken_back(self, now: float) -> None:
         settings = self._settings
@@ -123,8 +130,13 @@ class LayerChoice:
             self._stepped_up, self._wait = None, self._settings.layer_wait
 
 
-def _is_short(layer: Offered, budget: float | None) -> bool:
-    return budget is not None and budget < layer.bitrate * _LACK
+def lacking(layers: Sequence[Offered], present: int, most: int) -> float:
+    """The budget at which the next larger layer is chosen by :data:`OURS`, in bit/s; 0 if there is none of use."""
+    return layers[present + 1].bitrate / OURS.spare if present < most else 0.0
+
+
+def _is_short(layer: Offered, budget: float | None, margins: Margins) -> bool:
+    return budget is not None and budget < layer.bitrate * margins.lack
 
 
 def _nearest(layers: Sequence[Offered], wanted: int) -> int:

@@ -8,6 +8,9 @@ twice as many. So the browser's estimate must also be below the bitrate that is 
 nothing, the loss must be greater. A path with a long queue loses nothing at first, so a long round trip counts
 like a loss.
 
+A viewer of layers gets the smallest one before this is of use. Where we estimate the path ourselves
+(:mod:`~roomfsm.mediaserver.forwarding.bandwidth`), it is known whether that one fits, and sooner.
+
 While nothing is sent nothing can be measured, because browsers repeat their last estimate. So the picture is tried
 again after a while, and stays if the path has carried it for some seconds. Each trial that fails costs the viewer
 some sound, so the time until the next trial doubles.
@@ -28,7 +31,7 @@ _FULL = 0.9
 _LONG_ROUND_TRIP = 1.0
 """A round trip of so many seconds can only come from a long queue."""
 _HASTE = 3
-"""During a trial, the picture is paused so many times sooner."""
+"""During a trial, the picture is paused so many times sooner, and so it is if the smallest layer does not fit."""
 _GOOD_SOUND = 0.05
 """If no more than this fraction of the sound is lost, the next trial begins at its time."""
 _DOUBT = 2
@@ -58,11 +61,11 @@ class PictureGate:
         self._poor_since: float | None = None
         self._wait = settings.picture_first_pause
 
-    def judge(self, path: ViewerPath, sending: bool, now: float) -> Picture:
+    def judge(self, path: ViewerPath, sending: bool, now: float, fits: bool | None = None) -> Picture:
         """Decide what happens with the picture, from the present data about the path.
 
         Called about every half second. `sending` says that the picture is being sent, and does not wait for a
-        keyframe.
+        keyframe. `fits` says whether the smallest layer fits; None if that is not known.
         """
         if self.picture is Picture.PAUSED:
             sound = path.loss(MediaKind.AUDIO, now)
@@ -74,13 +77,13 @@ class PictureGate:
             self._poor_since = None
             if self.picture is Picture.TRIED:
                 self._since = now
-        elif not is_too_slow(path, now):
+        elif not (is_too_slow(path, now) if fits is None else not fits):
             self._poor_since = None
             if self.picture is Picture.TRIED and now - self._since >= self._settings.picture_trial:
                 self._become(Picture.SENT, now)
         elif self._poor_since is None:
             self._poor_since = now
-        elif now - self._poor_since >= self._patience:
+        elif now - self._poor_since >= self._patience / (1 if fits is None else _HASTE):
             self._pause(now)
         return self.picture
 

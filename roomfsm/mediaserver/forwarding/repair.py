@@ -34,6 +34,8 @@ _MAX_END = 8
 """So many of a replay's last packets are repeated, too, if no later packet can show that they are lost."""
 _PATIENCE = 0.5
 """Video may wait so many seconds until the viewer's budget permits repairs. After that a keyframe is better."""
+_MAX_PADDING = 64
+"""The most packets of padding that are sent at once."""
 _REPEATED_AT_ONCE = 256
 """About so many packets of starts are repeated in one turn. If too many viewers begin with one keyframe, some of
 them wait for the next turn."""
@@ -130,15 +132,45 @@ class Repair:
             else:
                 number = (sink.repair_packets + len(packets) + 1) & 0xFFFF
                 packets.append(group.repair(kept, now, repair, number, outlet.repair_ssrc))
-        if packets:
+        if packets and repair is not None:
+            self._send_apart(sink, packets)
+        elif packets:
             sink.retransmitted += len(packets)
-            if repair is None:
-                sink.sent_alone(packets)
-            else:
-                sink.repair_packets += len(packets)
-                sink.repair_octets += sum(map(payload_size, packets))
+            sink.sent_alone(packets)
             outlet.send_packets(packets, (sink,))
         return len(packets)
+
+    def pad(self, sink: Sink, octets: int, now: float) -> None:
+        """Send a sink about so many octets of its newest packets again, in the stream of its retransmissions.
+
+        They are not charged to its budget, because they answer no loss. Its browser drops them, as it has them.
+        """
+        reception, ring, group, repair = self._stream.reception, self._stream.ring, sink.group, None
+        if sink.codec is not None:
+            repair = sink.codec.rtx
+        if reception is None or ring is None or group is None or repair is None:
+            return
+        packets: list[bytes] = []
+        number = self._admission.replaying.newest(sink, reception.highest)
+        while octets > 0 and number >= max(sink.start, ring.oldest) and len(packets) < _MAX_PADDING:
+            kept = ring.get(number)
+            number -= 1
+            if kept is None:
+                continue
+            if (replay := self._admission.replays.get(sink)) is not None:
+                kept = replay.as_sent(kept)
+            order = (sink.repair_packets + len(packets) + 1) & 0xFFFF
+            packets.append(group.repair(kept, now, repair, order, self._stream.outlet.repair_ssrc))
+            octets -= len(packets[-1])
+        if packets:
+            self._send_apart(sink, packets)
+
+    def _send_apart(self, sink: Sink, packets: list[bytes]) -> None:
+        """Send packets in the stream of a sink's retransmissions, and count them."""
+        sink.retransmitted += len(packets)
+        sink.repair_packets += len(packets)
+        sink.repair_octets += sum(map(payload_size, packets))
+        self._stream.outlet.send_packets(packets, (sink,))
 
     def repeat_starts(self, newest: int, now: float) -> None:
         """Repeat the packets with which sinks began, when that is due.

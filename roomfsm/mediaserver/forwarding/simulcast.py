@@ -22,11 +22,12 @@ from collections.abc import Iterable, Sequence
 from roomfsm.mediaserver.base.boundary import Boundary
 from roomfsm.mediaserver.base.kinds import MediaKind, PictureSize
 from roomfsm.mediaserver.base.refusal import Refusal
-from roomfsm.mediaserver.forwarding.layer_choice import LayerChoice, Offered
+from roomfsm.mediaserver.forwarding.layer_choice import OURS, THEIRS, LayerChoice, Offered, lacking
 from roomfsm.mediaserver.forwarding.sink import Sink
 from roomfsm.mediaserver.forwarding.stats import ReceivingStats
 from roomfsm.mediaserver.forwarding.surroundings import LayeredPublisher, Outlet
 from roomfsm.mediaserver.forwarding.track import Track
+from roomfsm.mediaserver.forwarding.viewer_path import SOUND
 from roomfsm.mediaserver.rtp import rtcp
 from roomfsm.mediaserver.rtp.extensions import read_extension
 from roomfsm.mediaserver.rtp.packet import RtpError, payload_offset
@@ -43,12 +44,12 @@ _GATHERING = 0.4
 """Seconds within which all layers come that a browser sends."""
 _STEP = 3.5
 """A layer that has never come is taken to need so many times what the smaller one needs."""
+_FITS = 0.9
+"""The smallest layer does not fit if the estimate is below this share of its bitrate."""
 _GUESS = 100_000
 """The bitrate of the smallest layer until it was measured, in bit/s."""
 _IDLE = 1.2
 """An estimate of so many times what is sent does not say that the path is full."""
-_SOUND = 40_000
-"""The bitrate that is kept for the sound of a viewer, in bit/s."""
 
 _VIEWER = Boundary("choosing a layer for one viewer")
 _PUBLISHER = Boundary("telling one publisher")
@@ -121,12 +122,18 @@ class _LayerTrack:
 
 
 class _Watching:
-    """One sink, and the layers that it gets and waits for."""
+    """One sink, and the layers that it gets and waits for.
 
-    __slots__ = ("careful", "choice", "next", "present", "wish")
+    If its path is estimated by us, it also probes the path, as long as a larger layer would be of use.
+    """
 
-    def __init__(self, choice: LayerChoice) -> None:
+    __slots__ = ("_sink", "careful", "choice", "lacks", "next", "present", "wish")
+
+    def __init__(self, sink: Sink, choice: LayerChoice) -> None:
+        self._sink = sink
         self.choice = choice
+        self.lacks = 0.0
+        """The bitrate that the path would need for the next larger layer, in bit/s; 0 if none is of use."""
         self.present: _LayerTrack | None = None
         """The layer that the sink gets; None if it gets none."""
         self.next: _LayerTrack | None = None
@@ -134,6 +141,15 @@ class _Watching:
         self.wish: _LayerTrack | None = None
         self.careful = False
         """Whether it must begin with the smallest layer, because its path was too slow for any."""
+
+    def attend(self, now: float) -> bool:
+        """Send padding if the estimator wants to probe. Returns whether it may want to again soon."""
+        estimator, present = self._sink.viewer.path.estimator, self.present
+        if estimator is None or present is None or not self.lacks:
+            return False
+        if (octets := estimator.probe(now, round(self.lacks))) > 0:
+            present.track.pad(self._sink, octets, now)
+        return True
 
 
 class Simulcast:
@@ -312,7 +328,7 @@ class Simulcast:
         """Let a sink that is ready begin with a layer that comes, or else with the first keyframe of one."""
         if sink in self._watching:
             return
-        watching = self._watching[sink] = _Watching(LayerChoice(self._outlet.settings))
+        watching = self._watching[sink] = _Watching(sink, LayerChoice(self._outlet.settings))
         now = self._outlet.now()
         take, wish = watching.choice.begin(self._offered(now), self._most(sink), _budget(sink, now), now)
         watching.wish = self.layers[wish]
@@ -324,7 +340,7 @@ class Simulcast:
         """Let a sink that was paused begin again with the smallest layer."""
         watching = self._watching.get(sink)
         if watching is None:
-            watching = self._watching[sink] = _Watching(LayerChoice(self._outlet.settings))
+            watching = self._watching[sink] = _Watching(sink, LayerChoice(self._outlet.settings))
             watching.careful = True
             take, _ = watching.choice.begin(self._offered(now), 0, None, now)
             watching.next = watching.wish = self.layers[take]
@@ -336,6 +352,7 @@ class Simulcast:
         watching = self._watching.pop(sink, None)
         if watching is None:
             return
+        self._outlet.attention.discard(watching)
         if watching.next is not None:
             watching.next.track.forget(sink)
         if watching.present is not None:
@@ -364,14 +381,13 @@ class Simulcast:
             self._choose(sink, watching, self._offered(now), now)
             self._tell_wanted(now)
 
-    def lacks(self, sink: Sink, now: float) -> float:
-        """The bitrate in bit/s at which the viewer would get a larger layer and sound; 0 if none is of use."""
-        watching = self._watching.get(sink)
-        if watching is None or watching.present is None:
-            return 0.0
-        present = self.layers.index(watching.present)
-        lacking = watching.choice.lacks(self._offered(now), present, self._most(sink))
-        return lacking + _SOUND if lacking else 0.0
+    def smallest_fits(self, sink: Sink, now: float) -> bool | None:
+        """Whether a sink's path carries the smallest layer, by our own estimate; None if that is not known."""
+        watching, estimator = self._watching.get(sink), sink.viewer.path.estimator
+        carried = None if estimator is None else estimator.bitrate(now)
+        if watching is None or watching.present is None or carried is None:
+            return None
+        return watching.present is not self.layers[0] or carried >= _FITS * watching.present.bitrate
 
     def _present(self, sink: Sink) -> _LayerTrack | None:
         watching = self._watching.get(sink)
@@ -426,8 +442,19 @@ class Simulcast:
             if now - self._began < _GATHERING:
                 take = wish  # It has not had time to come.
         else:
-            present, trial = self.layers.index(watching.present), _may_try(sink, now)
-            take, wish = watching.choice.choose(offered, present, most, budget, now, on_trial=trial)
+            present, ours = self.layers.index(watching.present), sink.viewer.path.estimator is not None
+            take, wish = watching.choice.choose(
+                offered,
+                present,
+                most,
+                budget,
+                now,
+                margins=OURS if ours else THEIRS,
+                on_trial=not ours and _may_try(sink, now),
+            )
+            watching.lacks = lacking(offered, take, most) if ours else 0.0
+            if watching.lacks:
+                self._outlet.attention.add(watching)
         watching.wish, wanted = self.layers[wish], self.layers[take]
         if watching.next is not None and watching.next is not wanted:
             watching.next.track.forget(sink)
@@ -473,4 +500,4 @@ def _budget(sink: Sink, now: float) -> float | None:
     if path.to_server:
         return None
     estimate = sink.bitrate(now)
-    return None if estimate is None else max(0.0, estimate - _SOUND)
+    return None if estimate is None else max(0.0, estimate - SOUND)

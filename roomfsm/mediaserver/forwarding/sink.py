@@ -22,6 +22,7 @@ A *group* holds the sinks for which a packet is rewritten to the same bytes. The
 
 import socket
 import struct
+from collections.abc import Callable
 from typing import Any, NamedTuple, Protocol
 
 from roomfsm.mediaserver.base.boundary import Boundary
@@ -90,6 +91,9 @@ class Source(Protocol):
 
     def resized(self, sink: "Sink") -> None: ...
 
+    def smallest_fits(self, sink: "Sink", now: float) -> bool | None:
+        """Whether a sink's path carries the smallest layer; None if that is not known or there is only one."""
+
 
 class Continuation(NamedTuple):
     """The last packet that a sink got, from which its next source continues."""
@@ -123,6 +127,7 @@ class Sink:
         "keyframe_wish",
         "kind",
         "nacks",
+        "number",
         "open",
         "own_socket",
         "paused",
@@ -164,6 +169,8 @@ class Sink:
         self.own_socket: socket.socket | None = None
         self.handle: Any = None
         self.tag_length = 0
+        self.number: Callable[[int, float], int] | None = None
+        """Gives its packets transport-wide numbers; None if they have none."""
         self.start = 0
         """The first extended number of `source` that this sink got, or that it still needs."""
         self.joined_at = 0.0

@@ -253,6 +253,10 @@ class Track:
         """Let a sink that waits begin no more."""
         self._admission.forget(sink)
 
+    def pad(self, sink: Sink, octets: int, now: float) -> None:
+        """Send a sink about so many octets that it does not need, to find out what its path carries."""
+        self._repair.pad(sink, octets, now)
+
     def part(self, sink: Sink) -> None:
         """Stop sending to a sink that goes on with another layer."""
         self._admission.leave(sink, goes_on=True)
@@ -275,6 +279,11 @@ class Track:
 
     def resized(self, sink: Sink) -> None:
         """A viewer's picture has another size, which changes nothing here, because there is only one."""
+
+    def smallest_fits(self, sink: Sink, now: float) -> bool | None:
+        """None, because there is only one layer."""
+        del sink, now
+        return None
 
     def request_keyframe_at_start(self, sink: Sink) -> None:
         """Ask for a keyframe because the owner of a sink wishes it (:meth:`Repair.request_keyframe_at_start`)."""

@@ -16,6 +16,7 @@ its losses have an allowance, because they cost all the others quality. Both are
 
 from roomfsm.mediaserver.base.kinds import ALL_KINDS, MediaKind
 from roomfsm.mediaserver.base.settings import EngineSettings
+from roomfsm.mediaserver.forwarding.bandwidth.estimator import PathEstimator
 from roomfsm.mediaserver.forwarding.loss_window import LossWindow
 from roomfsm.mediaserver.ice.allowance import Allowance
 from roomfsm.mediaserver.rtp.rtcp import ReportBlock
@@ -38,6 +39,8 @@ _START = 1.0
 """Seconds during which a viewer's start is repaired, whatever its rate."""
 _KEPT_FOR_AUDIO = 0.2
 """The share of the smallest burst of repairs that video leaves to audio, which is half a second of audio."""
+SOUND = 40_000
+"""The bitrate that is kept for the sound of a viewer, in bit/s."""
 _KEPT_AT_START = 0.1
 """The share of the burst of repairs that the repetition of a start leaves for later losses."""
 _GREAT_LOSS, _SMALL_LOSS = 0.1, 0.02
@@ -63,6 +66,7 @@ class ViewerPath:
         "_sent",
         "_settings",
         "_time",
+        "estimator",
         "keyframes",
         "newest_round_trip",
         "rate",
@@ -88,6 +92,8 @@ class ViewerPath:
         """The budget of bytes that may be sent again to this viewer."""
         self.keyframes = Allowance(1 / settings.viewer_keyframe_interval, settings.viewer_keyframe_burst)
         """The allowance of keyframes for losses of this viewer."""
+        self.estimator: PathEstimator | None = None
+        """Our own estimate, if the viewer's browser tells when packets came. None if it estimates itself."""
         self.to_server = False
         """Whether the viewer is another media server with viewers of its own (:meth:`leads_to_server`)."""
         self._sent: list[tuple[int, int, float]] = []
@@ -188,8 +194,20 @@ class ViewerPath:
         """Record the browser's estimate of the bitrate that it can receive."""
         self.remb, self._remb = bitrate, now
 
+    def number_packets(self) -> PathEstimator:
+        """Estimate what the path carries from now on, by the transport-wide numbers of packets of video."""
+        if self.estimator is None:
+            self.estimator = PathEstimator(self._settings)
+        return self.estimator
+
     def estimate(self, now: float) -> int | None:
-        """The browser's own estimate in bit/s; None if there was none lately."""
+        """The estimate of what the path carries in bit/s; None if there was none lately.
+
+        It is our own if the browser tells us when packets came, and otherwise the browser's. Ours is about video,
+        so some room for sound is added.
+        """
+        if self.estimator is not None and (carried := self.estimator.bitrate(now)) is not None:
+            return carried + SOUND
         return self.remb if now - self._remb <= _LIFE else None
 
     def limit(self, now: float) -> int | None:

@@ -38,12 +38,19 @@ class OutgoingExtensions(NamedTuple):
     audio_level: int = 0
     mid: int = 0
     mid_value: bytes = b""
+    transport_cc: int = 0
 
     @classmethod
-    def negotiated(cls, ids: Mapping[str, int], mid: str) -> "OutgoingExtensions":
+    def negotiated(cls, ids: Mapping[str, int], mid: str, *, numbered: bool = False) -> "OutgoingExtensions":
+        """Those that were agreed on.
+
+        With `numbered`, packets get transport-wide numbers, and no send time, which says the same.
+        """
         value = mid.encode()
         named = ids.get(MID, 0) if 0 < len(value) <= _MAX_MID else 0
-        return cls(ids.get(ABS_SEND_TIME, 0), ids.get(AUDIO_LEVEL, 0), named, value if named else b"")
+        transport_cc = ids.get(TRANSPORT_CC, 0) if numbered else 0
+        send_time = 0 if transport_cc else ids.get(ABS_SEND_TIME, 0)
+        return cls(send_time, ids.get(AUDIO_LEVEL, 0), named, value if named else b"", transport_cc)
 
 
 class ExtensionWriter:
@@ -57,6 +64,8 @@ class ExtensionWriter:
 
     def __init__(self, extensions: OutgoingExtensions) -> None:
         constant = _element(extensions.mid, extensions.mid_value) if extensions.mid else b""
+        if extensions.transport_cc:  # It comes first, where `number_place` finds it.
+            constant = _element(extensions.transport_cc, bytes(2)) + constant
         self._constant = _block(constant) if constant else b""
         self._before_time = self._after_time = self._before_level = self._after_level = b""
         if extensions.abs_send_time:
@@ -78,6 +87,11 @@ class ExtensionWriter:
         if level and self._before_level:
             return self._before_level + level + self._after_level
         return self._constant
+
+
+def number_place(packet: bytes | bytearray) -> int:
+    """The offset of the transport-wide number in a packet of a group that has it. The sender fills it in."""
+    return _HEADER_LENGTH + 4 * (packet[0] & 0x0F) + 5
 
 
 def _element(extension_id: int, value: bytes) -> bytes:

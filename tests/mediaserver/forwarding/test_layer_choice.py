@@ -3,7 +3,7 @@
 import pytest
 
 from roomfsm.mediaserver.base.settings import EngineSettings
-from roomfsm.mediaserver.forwarding.layer_choice import LayerChoice, Offered
+from roomfsm.mediaserver.forwarding.layer_choice import OURS, LayerChoice, Offered, lacking
 
 SETTINGS = EngineSettings()
 LOW, MIDDLE, HIGH = 0, 1, 2
@@ -36,7 +36,7 @@ def test_a_step_up_needs_room_to_spare_and_a_step_down_none() -> None:
     choice = LayerChoice(SETTINGS)
     assert choice.choose(ALL, LOW, HIGH, 420_000, 0.0) == (LOW, LOW)
     assert choice.choose(ALL, LOW, HIGH, 450_000, 0.0) == (MIDDLE, MIDDLE)
-    assert choice.choose(ALL, MIDDLE, HIGH, 380_000, 0.5) == (MIDDLE, MIDDLE)
+    assert choice.choose(ALL, MIDDLE, HIGH, 345_000, 0.5) == (MIDDLE, MIDDLE)
     assert choice.choose(ALL, MIDDLE, HIGH, 300_000, 1.0) == (LOW, LOW)
     assert choice.choose(ALL, HIGH, HIGH, 50_000, 1.0) == (LOW, LOW)
 
@@ -96,8 +96,13 @@ def test_a_trial_goes_one_step_up_and_a_failed_one_costs_a_long_wait() -> None:
 
 @pytest.mark.parametrize(("present", "most", "bitrate"), [(LOW, HIGH, 400_000), (MIDDLE, HIGH, 1_500_000)])
 def test_what_is_lacking_is_what_the_next_layer_needs(present: int, most: int, bitrate: int) -> None:
+    choice, enough = LayerChoice(SETTINGS), lacking(ALL, present, most)
+    assert choice.choose(ALL, present, most, enough - 1, 0.0, margins=OURS).take == present
+    assert choice.choose(ALL, present, most, enough + 1, 0.0, margins=OURS).take == present + 1
+    assert lacking(ALL, most, most) == 0
+
+
+def test_our_own_estimate_is_taken_at_its_word() -> None:
     choice = LayerChoice(SETTINGS)
-    lacking = choice.lacks(ALL, present, most)
-    assert choice.choose(ALL, present, most, lacking, 0.0).take == present + 1
-    assert choice.choose(ALL, present, most, lacking - 1, 0.0).take == present
-    assert choice.lacks(ALL, most, most) == 0
+    assert choice.choose(ALL, MIDDLE, HIGH, 399_000, 0.0, margins=OURS) == (LOW, LOW)
+    assert choice.choose(ALL, LOW, HIGH, 425_000, WAIT, margins=OURS) == (MIDDLE, MIDDLE)

@@ -429,3 +429,12 @@ async def test_a_viewer_on_another_worker_is_paused_too() -> None:
             await viewer.go_on(viewer.told("pause", MediaKind.VIDEO, True))
             viewer.slow = False
             await viewer.go_on(viewer.told("pause", MediaKind.VIDEO, False))
+
+
+def test_a_smallest_layer_that_does_not_fit_is_paused_sooner() -> None:
+    path, gate = ViewerPath(SETTINGS), PictureGate(SETTINGS)
+    patience = SETTINGS.picture_patience / 3
+    assert gate.judge(path, True, 0.0, fits=False) is Picture.SENT
+    assert gate.judge(path, True, patience - 0.1, fits=True) is Picture.SENT
+    assert gate.judge(path, True, patience, fits=False) is Picture.SENT
+    assert gate.judge(path, True, 2 * patience, fits=False) is Picture.PAUSED

@@ -13,6 +13,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from roomfsm.mediaserver.base.kinds import MediaKind, PictureSize
 from roomfsm.mediaserver.base.refusal import Refusal
 from roomfsm.mediaserver.base.settings import EngineSettings
+from roomfsm.mediaserver.forwarding.bandwidth.estimator import PathEstimator
 from roomfsm.mediaserver.forwarding.simulcast import Simulcast
 from roomfsm.mediaserver.forwarding.sink import Sink
 from roomfsm.mediaserver.forwarding.viewer_path import ViewerPath
@@ -354,6 +355,55 @@ def test_all_layers_make_one_flow() -> None:
     world.active = set()
     world.run(4)
     assert world.flows == [True, False]
+
+
+def test_a_path_that_may_carry_a_larger_layer_is_probed_with_packets_that_the_viewer_has(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    world = World()
+    world.run(1)
+    sink = world.sink()
+    sink.viewer.path.number_packets()
+    asked: list[int] = []
+
+    def probe(_: PathEstimator, now: float, wanted: int) -> int:
+        asked.append(wanted)
+        return 2500
+
+    monkeypatch.setattr(PathEstimator, "bitrate", lambda _, now: 300_000)
+    monkeypatch.setattr(PathEstimator, "probe", probe)
+    world.run(1)
+    wanted = world.simulcast.layers[2].bitrate / 0.95
+    assert asked
+    assert asked[-1] == pytest.approx(wanted, rel=0.1)
+    media = {packet[2:4]: packet[12:] for packet in world.sent[sink] if packet[1] & 0x7F == 96}
+    padding = [packet for packet in world.sent[sink] if packet[1] & 0x7F == VP8.rtx]
+    assert numbers(padding) == list(range(1, len(padding) + 1))
+    assert all(media[packet[12:14]] == packet[14:] for packet in padding)
+    # Nothing larger is of use to a small picture.
+    sink.resize(PictureSize.SMALL)
+    world.run(1)
+    asked.clear()
+    world.run(1)
+    assert asked == []
+    sink.follow(None)
+    assert not world.attention
+
+
+@pytest.mark.parametrize(("carried", "fits"), [(None, None), (50_000, False), (5_000_000, True)])
+def test_our_estimate_says_whether_the_smallest_layer_fits(
+    monkeypatch: pytest.MonkeyPatch, carried: int | None, fits: bool | None
+) -> None:
+    world = World()
+    world.run(1)
+    sink = world.sink(PictureSize.SMALL)
+    assert world.simulcast.smallest_fits(sink, world.time) is None
+    sink.viewer.path.number_packets()
+    monkeypatch.setattr(PathEstimator, "bitrate", lambda _, now: carried)
+    world.run(1)
+    assert world.simulcast.smallest_fits(sink, world.time) is fits
+    sink.follow(None)
+    assert world.simulcast.smallest_fits(sink, world.time) is None
 
 
 def test_a_closed_source_lets_its_viewers_go() -> None:

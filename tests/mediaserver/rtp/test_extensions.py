@@ -6,8 +6,10 @@ from roomfsm.mediaserver.rtp.extensions import (
     ABS_SEND_TIME,
     AUDIO_LEVEL,
     MID,
+    TRANSPORT_CC,
     ExtensionWriter,
     OutgoingExtensions,
+    number_place,
     read_extension,
 )
 
@@ -76,3 +78,21 @@ def test_a_viewers_extensions_have_the_ids_of_its_own_offer() -> None:
     assert OutgoingExtensions.negotiated(ids, "video") == OutgoingExtensions(2, 1, 4, b"video")
     assert OutgoingExtensions.negotiated(ids, "") == OutgoingExtensions(2, 1)
     assert OutgoingExtensions.negotiated(ids, "longer than the form") == OutgoingExtensions(2, 1)
+
+
+@pytest.mark.parametrize("first", [0x90, 0x92])
+def test_a_transport_wide_number_has_its_place_at_the_beginning(first: int) -> None:
+    writer = ExtensionWriter(OutgoingExtensions(mid=4, mid_value=b"v1", transport_cc=5))
+    extension = writer.write(1.0, b"")
+    assert extension == b"\xbe\xde\0\2\x51\0\0\x41v1\0\0"
+    packet = bytearray(bytes((first, 96)) + bytes(10 + 4 * (first & 0x0F)) + extension + b"payload")
+    place = number_place(packet)
+    packet[place : place + 2] = b"\x12\x34"
+    assert read_extension(bytes(packet), len(packet) - len(b"payload"), 5) == b"\x12\x34"
+
+
+def test_packets_with_numbers_need_no_send_time() -> None:
+    ids = {ABS_SEND_TIME: 2, TRANSPORT_CC: 3, MID: 4}
+    assert OutgoingExtensions.negotiated(ids, "v", numbered=True) == OutgoingExtensions(0, 0, 4, b"v", 3)
+    assert OutgoingExtensions.negotiated(ids, "v") == OutgoingExtensions(2, 0, 4, b"v", 0)
+    assert OutgoingExtensions.negotiated({ABS_SEND_TIME: 2}, "v", numbered=True).abs_send_time == 2
