@@ -307,7 +307,9 @@ export class MediaLink extends Emitter {
       if (outdated()) return;
       clearTimeout(this.#patience);
       await peer.accept(answer.sdp);
-      if (!outdated()) this.#machine.fire('answered', {});
+      if (outdated()) return;
+      this.answered(answer.sdp);
+      this.#machine.fire('answered', {});
     } catch (error) {
       if (outdated()) return;
       if (error instanceof ProtocolError) this.#atServer = error.code.startsWith('already_');
@@ -454,6 +456,12 @@ export class MediaLink extends Emitter {
       ...(usernameFragment === null ? {} : { usernameFragment }),
     });
   }
+
+  /**
+   * The server has answered the offer.
+   * @param {string} _sdp
+   */
+  answered(_sdp) {}
 
   /** @returns {string} */
   streamId() {

@@ -14,7 +14,7 @@ import { capture, DeviceError, findDevices, permissionOf, watchDevices } from '.
 import { Publication } from './publication.js';
 import { Voice } from './voice.js';
 
-/** @import {CandidateFound, Source, StreamInfo} from '../wire/messages.d.ts' */
+/** @import {CandidateFound, LayersWanted, Source, StreamInfo} from '../wire/messages.d.ts' */
 /** @import {Choices} from './choices.js' */
 /** @import {Capture} from './devices.js' */
 /** @import {DeviceKind} from './device.js' */
@@ -333,6 +333,11 @@ export class Presenting extends Emitter {
   /** @param {CandidateFound} message */
   candidateFound(message) {
     this.#find(message.stream)?.candidateFound(message);
+  }
+
+  /** @param {LayersWanted} message */
+  useLayers(message) {
+    this.#find(message.stream)?.useLayers(message);
   }
 
   /**

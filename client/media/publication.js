@@ -4,9 +4,10 @@
 // offers a section for sound and one for the picture, and a track that comes later is put into its section without a
 // new offer (`replaceTrack`, W3C WebRTC section 5.2). A section without a track sends no packets.
 
+import { layersOf, sendOnly, takesLayers, withoutLayers } from './layers.js';
 import { MediaLink } from './link.js';
 
-/** @import {Source} from '../wire/messages.d.ts' */
+/** @import {LayersWanted, Source} from '../wire/messages.d.ts' */
 /** @import {Connection} from '../wire/connection.js' */
 
 /** @typedef {'audio' | 'video'} MediaKind */
@@ -20,6 +21,8 @@ export class Publication extends MediaLink {
   hadSound = false;
   /** What sends each kind at present. @type {Map<MediaKind, RTCRtpSender>} */
   #senders = new Map();
+  /** Whether the present connection offers the picture in layers. */
+  #layered = false;
 
   /**
    * @param {Connection} connection
@@ -90,12 +93,54 @@ export class Publication extends MediaLink {
    */
   prepare(pc) {
     this.#senders.clear();
+    this.#layered = false;
     for (const kind of /** @type {const} */ (['audio', 'video'])) {
       const [track] = this.#tracks(kind);
       if (!track && !OFFERED[this.source].includes(kind)) continue;
-      const { sender } = pc.addTransceiver(track ?? kind, { direction: 'sendonly', streams: [this.stream] });
+      const layers = kind === 'video' ? this.#layersOf(track) : [];
+      this.#layered ||= layers.length > 0;
+      const { sender } = pc.addTransceiver(track ?? kind, {
+        direction: 'sendonly',
+        streams: [this.stream],
+        ...(layers.length > 0 ? { sendEncodings: layers } : {}),
+      });
       this.#senders.set(kind, sender);
     }
+  }
+
+  /** @param {MediaStreamTrack | undefined} track */
+  #layersOf(track) {
+    // A screen shows text, which only its own size shows well.
+    return this.source === 'camera' ? layersOf(this.connection.layers, track?.getSettings().height) : [];
+  }
+
+  /**
+   * @override
+   * @param {string} sdp
+   */
+  answered(sdp) {
+    if (this.#layered && !takesLayers(sdp)) this.#change((parameters) => Boolean(withoutLayers(parameters)));
+  }
+
+  /**
+   * Send no layers that nobody can use.
+   * @param {LayersWanted} message
+   */
+  useLayers({ layers }) {
+    if (this.#layered) this.#change((parameters) => sendOnly(parameters, layers));
+  }
+
+  /**
+   * Change how the picture is sent.
+   * @param {(parameters: RTCRtpSendParameters) => boolean} change returns whether it has changed anything
+   */
+  #change(change) {
+    const sender = this.#senders.get('video');
+    if (!sender) return;
+    const parameters = sender.getParameters();
+    if (change(parameters))
+      // The connection was closed meanwhile. What is told of the next one is used there.
+      sender.setParameters(parameters).catch((error) => console.debug('not sent as wished', error));
   }
 
   /**

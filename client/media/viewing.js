@@ -210,7 +210,7 @@ export class Viewing extends MediaLink {
     const size = this.#size;
     this.#told = size;
     this.#asked = this.unseen ? null : performance.now();
-    return this.connection.request({ type: 'view', stream: this.id, sdp, ...(this.unseen ? { size } : {}) });
+    return this.connection.request({ type: 'view', stream: this.id, sdp, ...(size === 'large' ? {} : { size }) });
   }
 
   /** @override */

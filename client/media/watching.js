@@ -5,7 +5,7 @@ import { Emitter } from '../wire/emitter.js';
 import { hasWebRTC } from './devices.js';
 import { Viewing } from './viewing.js';
 
-/** @import {CandidateFound, StreamChanged, StreamInfo} from '../wire/messages.d.ts' */
+/** @import {CandidateFound, Size, StreamChanged, StreamInfo} from '../wire/messages.d.ts' */
 /** @import {Connection} from '../wire/connection.js' */
 
 /** Milliseconds between two checks whether media still come. */
@@ -67,6 +67,7 @@ export class Watching extends Emitter {
       const view = this.#foreseen ?? new Viewing(this.#connection, id);
       this.#foreseen = null;
       view.id = id;
+      view.adjust(expectedSize(streams.length));
       this.views.set(id, view);
       view.on('change', () => {
         if (view.works || view.idle) this.emit('solved', id);
@@ -92,10 +93,10 @@ export class Watching extends Emitter {
 
   /**
    * @param {string} id
-   * @param {boolean} seen whether the user can see the picture; if not, only the sound is received
+   * @param {Size} size how large the user sees the picture; with *none*, only the sound is received
    */
-  see(id, seen) {
-    this.views.get(id)?.adjust(seen ? 'large' : 'none');
+  see(id, size) {
+    this.views.get(id)?.adjust(size);
   }
 
   /** @param {StreamChanged} message */
@@ -132,4 +133,14 @@ export class Watching extends Emitter {
   #open() {
     return [...this.views.values()].filter((view) => !view.idle).length;
   }
+}
+
+/**
+ * The size of a picture until it is shown.
+ * @param {number} pictures how many there are
+ * @returns {Size}
+ */
+function expectedSize(pictures) {
+  if (pictures <= 2) return 'large';
+  return pictures <= 6 ? 'medium' : 'small';
 }

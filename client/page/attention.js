@@ -1,6 +1,8 @@
 // Which pictures the user can see, so that only those are received. What comes into sight is wanted at once; what goes
 // out of sight is wanted for a while longer, so that scrolling to and fro asks the server for nothing.
 
+/** @import {Size} from '../wire/messages.d.ts' */
+
 /** Milliseconds out of sight after which a picture is not received any more. */
 export const UNSEEN_FOR = 2_000;
 
@@ -36,6 +38,20 @@ export function isSeen(facts) {
     ),
   );
   return row?.seen ?? false;
+}
+
+/** Up to so many pixels of width (CSS), a picture has that size; a wider one is large. @type {readonly (readonly [number, Size])[]} */
+const WIDTHS = [
+  [260, 'small'],
+  [560, 'medium'],
+];
+
+/**
+ * @param {number} width of the tile, in pixels (CSS)
+ * @returns {Size}
+ */
+export function sizeOf(width) {
+  return WIDTHS.find(([most]) => width <= most)?.[1] ?? 'large';
 }
 
 export class Attention {

@@ -1,6 +1,8 @@
 // Watches which tiles the user can see (attention.js has the rules), and tells when what is to be received changes.
 
-import { Attention, isCovered, isSeen } from './attention.js';
+import { Attention, isCovered, isSeen, sizeOf } from './attention.js';
+
+/** @import {Size} from '../wire/messages.d.ts' */
 
 export class Sight {
   #attention = new Attention();
@@ -8,14 +10,14 @@ export class Sight {
   #tiles = new Map();
   /** @type {Map<Element, boolean>} */
   #inView = new Map();
-  /** @type {Map<string, boolean>} */
+  /** @type {Map<string, Size>} */
   #told = new Map();
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #timer;
   #ended = new AbortController();
 
   /**
-   * @param {{ cover: () => DOMRect | null, changed: (key: string, wanted: boolean) => void }} on `cover`: what lies
+   * @param {{ cover: () => DOMRect | null, changed: (key: string, size: Size) => void }} on `cover`: what lies
    *   over the stage
    */
   constructor({ cover, changed }) {
@@ -72,10 +74,10 @@ export class Sight {
       // The observer has not looked yet.
       if (inView === undefined) continue;
       this.#attention.note(key, isSeen(factsOf(tile, inView, cover)), now);
-      const wanted = this.#attention.wants(key, now);
-      if (this.#told.get(key) === wanted) continue;
-      this.#told.set(key, wanted);
-      this.#changed(key, wanted);
+      const size = this.#attention.wants(key, now) ? sizeOf(tile.getBoundingClientRect().width) : 'none';
+      if (this.#told.get(key) === size) continue;
+      this.#told.set(key, size);
+      this.#changed(key, size);
     }
     const wait = this.#attention.changesIn(now);
     if (wait !== null) this.#timer = setTimeout(() => this.look(), Math.ceil(wait));

@@ -79,7 +79,7 @@ export class StageView {
       this.#menu.open(this.#options, say('stage.options'), this.#choices()),
     );
     this.#roving = new Roving(this.#list);
-    this.#sight = new Sight({ cover, changed: (key, seen) => this.#room.watching.see(key, seen) });
+    this.#sight = new Sight({ cover, changed: (key, size) => this.#room.watching.see(key, size) });
     // Here the browser has just laid the page out.
     this.#sizes = new ResizeObserver(() => this.#layOut());
     this.#sizes.observe(this.#list);

@@ -276,10 +276,11 @@ export class Client extends Emitter {
   /**
    * Receive the picture of somebody's stream, or only its sound, which saves the viewer's network.
    * @param {string} stream
-   * @param {boolean} seen
+   * @param {boolean | import('../wire/messages.d.ts').Size} seen whether the user sees the picture, or how large:
+   *   *small* is up to a quarter of a camera's width, *medium* up to half of it
    */
   see(stream, seen) {
-    this.room.watching.see(stream, seen);
+    this.room.watching.see(stream, seen === true ? 'large' : seen === false ? 'none' : seen);
   }
 
   /** @returns {Promise<StreamStatistics[]>} what the browser measures of each stream that is sent or received now */

@@ -568,6 +568,9 @@ export class Room extends Emitter {
         this.watching.follow(this.othersStreams());
         this.presenting.ended(message.stream, message.reason);
         break;
+      case 'layers':
+        this.presenting.useLayers(message);
+        break;
       case 'reacted':
         this.emit('reacted', message.reactions);
         break;

@@ -82,6 +82,8 @@ export class Connection extends Emitter {
   welcome = null;
   /** The servers for a new RTCPeerConnection. TURN servers and new credentials come with later messages. @type {IceServer[]} */
   iceServers = [];
+  /** In how many layers the room's media server takes a picture. */
+  layers = 1;
   /** Whether a media server of this server has refused to restart a peer connection, as Kurento does. */
   refusesRestarts = false;
 
@@ -269,6 +271,7 @@ export class Connection extends Emitter {
     // A resumed session has the token of the newest connection, and the token before is valid for one more time.
     if (message.type === 'joined') this.#token = this.welcome?.resumeToken ?? null;
     if ('iceServers' in message) this.iceServers = message.iceServers ?? [];
+    if (message.type === 'joined') this.layers = message.layers ?? 1;
     const pending =
       'ref' in message && message.ref !== undefined ? this.#pending.get(message.ref) : undefined;
     if (pending && 'ref' in message && message.ref !== undefined) this.#pending.delete(message.ref);

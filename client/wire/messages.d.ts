@@ -179,7 +179,7 @@ export type Role = 'moderator' | 'presenter' | 'viewer';
 export type RoomStateName = 'empty' | 'waiting' | 'broadcasting' | 'closing';
 
 /** How a viewer sees a stream's picture. */
-export type Size = 'large' | 'none';
+export type Size = 'large' | 'medium' | 'none' | 'small';
 
 /** a state of the machine `sound` */
 export type SoundState = 'audible' | 'muted' | 'held';
@@ -358,7 +358,8 @@ export type Unview = {
  * Tell how large the picture of a viewed stream is seen. Reply: `streamChanged` with `view`.
  *
  * With *none*, the picture is not sent, and the sound still is. When it is wanted again, it begins with a
- * keyframe, over the same media connection.
+ * keyframe, over the same media connection. If the presenter sends it in several layers, *small* asks for the
+ * smallest one, and *medium* for none of the largest.
  */
 export type Adjust = {
   type: 'adjust';
@@ -706,6 +707,8 @@ export type Joined = {
   listed?: boolean;
   /** people may send files to the chat */
   files?: boolean;
+  /** in how many layers a picture may be published (simulcast, RFC 8853); none: in one, because the media server does not take several */
+  layers?: number;
   /** this answers `resume`: the recipient has had a seat here all the time */
   resumed?: boolean;
   ref?: Ref;
@@ -837,6 +840,19 @@ export type StreamChanged = {
   ref?: Ref;
 };
 
+/**
+ * Which simulcast layers of the recipient's own stream are of use. Its client need not send the others.
+ *
+ * It begins with all of them.
+ */
+export type LayersWanted = {
+  type: 'layers';
+  /** participant id, '.', source: 'p4k2….camera' */
+  stream: string;
+  /** the rids of the layers (RFC 8851) */
+  layers: string[];
+};
+
 /** A stream is over, and so is every view of it. */
 export type StreamEnded = {
   type: 'streamEnded';
@@ -964,6 +980,7 @@ export type ServerMessage =
   | LineDeleted
   | StreamStarted
   | StreamChanged
+  | LayersWanted
   | StreamEnded
   | Answer
   | CandidateFound

@@ -137,6 +137,7 @@ _entering = (
             chat=(),
             ice_servers=ICE_SERVERS,
             files=True,
+            layers=3,
             ref=1,
         ),
     ),
@@ -187,6 +188,7 @@ _meeting = (
             chat=(),
             ice_servers=ICE_SERVERS,
             files=True,
+            layers=3,
             ref=1,
         ),
     ),
@@ -228,6 +230,7 @@ _resuming = (
             resumed=True,
             ice_servers=ICE_SERVERS,
             files=True,
+            layers=3,
             ref=1,
         ),
     ),
@@ -257,6 +260,7 @@ def _let_in(ref: int, *, lobby: bool = False) -> tuple[Line, ...]:
                 chat=(),
                 ice_servers=ICE_SERVERS,
                 files=True,
+                layers=3,
                 lobby=lobby,
                 ref=ref,
             ),
@@ -416,6 +420,7 @@ _ending = (
             chat=(),
             ice_servers=ICE_SERVERS,
             files=True,
+            layers=3,
             ref=10,
         ),
     ),
@@ -441,6 +446,9 @@ STORY: tuple[Line, ...] = (
 continues. He sends a picture to the chat. Ada moderates the room, puts Bob out, and lets him in again over the
 lobby."""
 
+APART: tuple[Line, ...] = (Line("Ada", server.LayersWanted(stream=CAMERA, layers=("l", "h"))),)
+"""Messages that do not come in the story, because Ada sends her picture in one layer."""
+
 
 def wire(message: ClientMessage | ServerMessage) -> dict[str, Any]:
     """The message as the JSON object that is sent."""
@@ -449,9 +457,9 @@ def wire(message: ClientMessage | ServerMessage) -> dict[str, Any]:
 
 
 def examples_of(message: type[ClientMessage] | type[ServerMessage]) -> list[dict[str, Any]]:
-    """The different messages of that class in the story, in the form in which they are sent."""
+    """The different messages of that class in the story, or apart from it, in the form in which they are sent."""
     found: list[dict[str, Any]] = []
-    for line in STORY:
+    for line in (*STORY, *APART):
         if isinstance(line.what, message) and (example := wire(line.what)) not in found:
             found.append(example)
     return found

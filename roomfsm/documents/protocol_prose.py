@@ -138,10 +138,16 @@ viewer gets only the sound. The media server tries the picture again now and the
 picture, the view is `live` again. Some media servers, such as Kurento, cannot do this, and never limit a view.
 
 A viewer who does not look at the picture need not receive it: after [Adjust](#adjust) with the size `none` the
-view is `paused`, and only the sound is sent. With the size `large` the picture is sent again, over the same media
+view is `paused`, and only the sound is sent. With another size the picture is sent again, over the same media
 connection and beginning with a keyframe: the view is `negotiating`, and `live` as soon as media flow. A
-[View](#view) may begin with the size `none`. No answer needs to be waited for: the newest wish counts. After a
+[View](#view) may begin with any size. No answer needs to be waited for: the newest wish counts. After a
 [Resume](#resume) a client tells it again, because a server that was started again may not know it.
+
+If `joined` has `layers`, a picture may be published in several sizes (simulcast, RFC 8853): two or three layers
+of VP8 or H264, each with a rid. Each viewer then gets the one that suits the viewer's connection, and the size
+that the viewer has told: with `small` the smallest, with `medium` none of the largest. The presenter gets `layers`
+when viewers can use other layers than before. The presenter's client need not send those that are not named. If
+the answer to a [Publish](#publish) has no `a=simulcast`, the media server takes one layer.
 """
 
 CHAT = """\

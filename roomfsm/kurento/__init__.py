@@ -65,6 +65,7 @@ from roomfsm.kurento.events import (
     IceComponentState,
     IceComponentStateChanged,
     IceGatheringDone,
+    LayersWanted,
     MediaFlowInStateChanged,
     MediaFlowOutStateChanged,
     MediaFlowState,
@@ -81,6 +82,7 @@ from roomfsm.kurento.events import (
 from roomfsm.kurento.objects import (
     BandwidthLimits,
     MediaPipeline,
+    PictureSize,
     PipelinePlace,
     WebRtcEndpoint,
 )
@@ -132,6 +134,7 @@ __all__ = [
     "KeyframeRefused",
     "KurentoError",
     "KurentoSettings",
+    "LayersWanted",
     "MediaFlowInStateChanged",
     "MediaFlowOutStateChanged",
     "MediaFlowState",
@@ -154,6 +157,7 @@ __all__ = [
     "OfferRefused",
     "Outcome",
     "Owner",
+    "PictureSize",
     "PipelinePlace",
     "RequestTimedOut",
     "ResourcesExhausted",

@@ -166,6 +166,17 @@ class MediaPausedStateChanged(Event, frozen=True):
     state: MediaPausedState
 
 
+class LayersWanted(Event, frozen=True):
+    """An event that only the embedded media server has, and not Kurento.
+
+    `layers` are the names of the simulcast layers of the endpoint's browser that viewers can use.
+    """
+
+    MERGE_BY = ()
+
+    layers: tuple[str, ...]
+
+
 class MediaTranscodingStateChanged(Event, frozen=True):
     MERGE_BY = ("media_type", "bin_name")
 
@@ -214,6 +225,7 @@ type EndpointEvent = (
     | MediaFlowInStateChanged
     | MediaFlowOutStateChanged
     | MediaPausedStateChanged
+    | LayersWanted
     | MediaTranscodingStateChanged
     | NewCandidatePairSelected
     | Error
@@ -237,7 +249,9 @@ SUBSCRIBED: dict[str, type[EndpointEvent]] = {
     )
 }
 """The events that every WebRtcEndpoint subscribes to, by Kurento's names."""
-OPTIONAL: dict[str, type[EndpointEvent]] = {struct.__name__: struct for struct in (MediaPausedStateChanged,)}
+OPTIONAL: dict[str, type[EndpointEvent]] = {
+    struct.__name__: struct for struct in (MediaPausedStateChanged, LayersWanted)
+}
 """Events that a media server may not have. If it refuses the subscription, it is not asked again."""
 
 

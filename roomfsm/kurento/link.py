@@ -34,6 +34,8 @@ from roomfsm.log import get_logger
 
 _log = get_logger(__name__)
 
+_SIMULCAST = "simulcast"
+"""The capability of a media server that takes a picture in several layers."""
 OLDEST = (7, 1, 0)
 """The first Kurento version with `DtlsConnectionStateChange`, the event that a browser's media connection has
 begun or ended."""
@@ -90,6 +92,8 @@ class Link:
         """The scope of one connection or attempt to connect, and of the wait before the next attempt."""
         self.version: str | None = None
         """The version that the media server reports; None if it was not asked yet or reports none."""
+        self.layered = False
+        """Whether the media server takes a picture in several layers (simulcast). Kurento does not."""
         self._cut_off = "not connected yet"
 
     @property
@@ -290,7 +294,7 @@ class Link:
         return None
 
     async def _learn_version(self, connection: Connection, session_id: str) -> None:
-        self.version = None
+        self.version, self.layered = None, False
         try:
             asked = {**invocation(MANAGER, "getInfo"), "sessionId": session_id}
             info = value_of(await connection.call("invoke", asked))
@@ -298,6 +302,8 @@ class Link:
             _log.warning("kurento version unknown", url=self.url, error=str(error))
             return
         version = info.get("version") if isinstance(info, dict) else None
+        capabilities = info.get("capabilities") if isinstance(info, dict) else None
+        self.layered = isinstance(capabilities, list) and _SIMULCAST in capabilities
         if isinstance(version, str):
             # Everybody may ask for the health and sees this value, so only a version may be in it, and nothing
             # else that the media server says.

@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Collection, Iterable, Iterator, Mapping
 from contextlib import aclosing, asynccontextmanager, suppress
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Any
 
 import trio
@@ -27,6 +28,7 @@ from roomfsm.kurento.events import (
     SUBSCRIBED,
     ConnectionState,
     EventChannel,
+    LayersWanted,
     MediaPausedStateChanged,
     MediaType,
     SessionResumed,
@@ -36,6 +38,15 @@ from roomfsm.kurento.session import Session, invocation, value_of
 from roomfsm.log import get_logger
 
 _log = get_logger(__name__)
+
+
+class PictureSize(StrEnum):
+    """How large a browser shows a picture."""
+
+    SMALL = "SMALL"
+    MEDIUM = "MEDIUM"
+    LARGE = "LARGE"
+
 
 MANAGER = "manager_ServerManager"
 """The id of the object that describes the media server and all its other objects."""
@@ -352,6 +363,24 @@ class WebRtcEndpoint:
         if not self._session.has.get(MediaPausedStateChanged.__name__):
             return False
         return bool(await self._invoke("isMediaPaused", {"mediaType": media_type}))
+
+    async def layers_wanted(self) -> tuple[str, ...] | None:
+        """The names of the layers of the browser's picture that viewers can use; None if all can be used.
+
+        None, without a request, for a media server that takes one layer, such as Kurento.
+        """
+        if not self._session.has.get(LayersWanted.__name__):
+            return None
+        found = await self._invoke("getLayersWanted")
+        return tuple(str(name) for name in found) if isinstance(found, list) else None
+
+    async def show_picture(self, size: PictureSize) -> None:
+        """Say how large the endpoint's browser shows the picture, so that a fitting layer of it is sent.
+
+        This does nothing with a media server that takes one layer, such as Kurento.
+        """
+        if self._session.has.get(LayersWanted.__name__):
+            await self._invoke("setPictureSize", {"size": size})
 
     async def request_keyframe(self) -> None:
         """Ask the source of this endpoint's video for a keyframe.

@@ -151,6 +151,12 @@ class MediaPool:
         """Whether at least one media server answers and may be chosen, even if it is full."""
         return any(link.responsive and self._may_choose(link) for link in self._links)
 
+    @property
+    def layered(self) -> bool:
+        """Whether each media server that may be chosen takes a picture in several layers (simulcast)."""
+        usable = self._usable()
+        return bool(usable) and all(link.layered for link in usable)
+
     async def wait_ready(self) -> None:
         """Wait until at least one media server has a session, and may be chosen."""
         while not self._usable():

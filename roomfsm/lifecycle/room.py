@@ -178,6 +178,7 @@ class RoomEffect(Effect):
         (
             Tell("joined", Audience.ASKER),
             Tell("streamChanged", Audience.ASKER, "for each view of that person that is limited"),
+            Tell("layers", Audience.ASKER, "for each stream of that person, if it is sent in layers"),
             Tell("bans", Audience.ASKER, "if that person is a moderator, and somebody is banned"),
             Tell("lobby", Audience.ASKER, "if that person is a moderator, and somebody waits in the lobby"),
             Tell("participantChanged", Audience.ALL),

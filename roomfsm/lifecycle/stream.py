@@ -57,6 +57,11 @@ class StreamEffect(Effect):
         (Tell("answer", Audience.OWNER),),
     )
     TELL_STATE = "tell state", "everybody learns the stream's new state", (Tell("streamChanged", Audience.ALL),)
+    TELL_LAYERS = (
+        "tell layers",
+        "the presenter learns which layers of the picture viewers can use",
+        (Tell("layers", Audience.OWNER),),
+    )
 
 
 class ViewEffect(Effect):
@@ -123,6 +128,7 @@ STREAM: Table[None] = Table(
         Row(("view",), _stream_open, STAYS),
         Row(("candidate",), _stream_open, STAYS, (), (_do_stream.KEEP_CANDIDATE,)),
         Row(("restart",), ("answered", "connected", "live", "stalled"), STAYS, (), (_do_stream.RESTART,)),
+        Row(("layers",), ("answered", "connected", "live", "stalled"), STAYS, (), (_do_stream.TELL_LAYERS,)),
         Row(("answered",), ("offered",), "answered", (), (_do_stream.SEND_ANSWER,)),
         Row(("connected",), ("answered",), "connected"),
         Row(("connected",), ("connected", "live", "stalled"), STAYS),
@@ -135,9 +141,13 @@ STREAM: Table[None] = Table(
         Row(("end",), ("offered",), "ended", (), (_do_stream.REFUSE_OFFER,)),
         Row(("end",), ("answered", "connected", "live", "stalled"), "ended"),
         # While the endpoint is being released, the media server may still send events about it.
-        Row(("answered", "connected", "flowing", "silent"), ("ended",), STAYS),
+        Row(("answered", "connected", "flowing", "silent", "layers"), ("ended",), STAYS),
     ),
-    _causes | {"end": "the presenter stopped it or left, its endpoint failed, or the room's media ended"},
+    _causes
+    | {
+        "layers": "the media server says which layers of the picture are of use",
+        "end": "the presenter stopped it or left, its endpoint failed, or the room's media ended",
+    },
 )
 
 _do_view = ViewEffect

@@ -159,7 +159,8 @@ class Adjust(_ClientMessage, frozen=True, tag="adjust", kw_only=True):
     """Tell how large the picture of a viewed stream is seen. Reply: `streamChanged` with `view`.
 
     With *none*, the picture is not sent, and the sound still is. When it is wanted again, it begins with a
-    keyframe, over the same media connection.
+    keyframe, over the same media connection. If the presenter sends it in several layers, *small* asks for the
+    smallest one, and *medium* for none of the largest.
     """
 
     stream: StreamId

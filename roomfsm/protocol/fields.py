@@ -188,6 +188,8 @@ class Size(StrEnum):
     """How a viewer sees a stream's picture."""
 
     NONE = "none"
+    SMALL = "small"
+    MEDIUM = "medium"
     LARGE = "large"
 
 

@@ -209,6 +209,13 @@ class Joined(_ServerMessage, frozen=True, tag="joined", kw_only=True):
     newcomers: Annotated[Role, Meta(description="the role of people who enter without a token")] = Role.PRESENTER
     listed: Annotated[bool, Meta(description="the server lists the room")] = True
     files: Annotated[bool, Meta(description="people may send files to the chat")] = False
+    layers: Annotated[
+        int | None,
+        Meta(
+            description="in how many layers a picture may be published (simulcast, RFC 8853); none: in one, "
+            "because the media server does not take several"
+        ),
+    ] = None
     resumed: Annotated[
         bool, Meta(description="this answers `resume`: the recipient has had a seat here all the time")
     ] = False
@@ -363,6 +370,16 @@ class StreamChanged(_ServerMessage, frozen=True, tag="streamChanged", kw_only=Tr
     ref: Ref | None = None
 
 
+class LayersWanted(_ServerMessage, frozen=True, tag="layers", kw_only=True):
+    """Which simulcast layers of the recipient's own stream are of use. Its client need not send the others.
+
+    It begins with all of them.
+    """
+
+    stream: StreamId
+    layers: Annotated[tuple[str, ...], Meta(description="the rids of the layers (RFC 8851)")]
+
+
 class StreamEnded(_ServerMessage, frozen=True, tag="streamEnded", kw_only=True):
     """A stream is over, and so is every view of it."""
 
@@ -493,6 +510,7 @@ type ServerMessage = (
     | LineDeleted
     | StreamStarted
     | StreamChanged
+    | LayersWanted
     | StreamEnded
     | Answer
     | CandidateFound

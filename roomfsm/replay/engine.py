@@ -6,6 +6,7 @@ tables only.
 
 from __future__ import annotations
 
+import itertools
 import math
 import traceback
 from dataclasses import dataclass, replace
@@ -104,6 +105,7 @@ class _Life:
         self._opened = run.opened
         # Its media servers answer, and release a closing room's pipeline, at the times in the journal.
         self._media = FakeMedia(answers=False, event_buffer=_MANY)
+        self._changes_of_layers = itertools.count()
         self._media.releasing_pipelines.shut()
         self._people: dict[str, ReplayedPerson] = {}
         self._offers = 0
@@ -254,7 +256,7 @@ class _Life:
                 self._relay_moves(entry)
             case Entry(trigger="candidate", refused=Refused(code=ErrorCode.TOO_MANY_CANDIDATES)):
                 self._refused_candidate(entry)
-            case Entry(trigger="answered" | "connected" | "flowing" | "silent" | "narrow" | "wide"):
+            case Entry(trigger="answered" | "connected" | "flowing" | "silent" | "narrow" | "wide" | "layers"):
                 return self._media_does(entry)
         return None
 
@@ -370,6 +372,9 @@ class _Life:
             endpoint.connects()
         elif entry.trigger in ("narrow", "wide"):
             endpoint.pauses(entry.trigger == "narrow")
+        elif entry.trigger == "layers":
+            # The journal does not say which they were, only that they changed.
+            endpoint.wants(str(next(self._changes_of_layers)))
         else:
             endpoint.flows(entry.trigger == "flowing")
         return None

@@ -20,7 +20,7 @@ from roomfsm.kurento.errors import MediaServerError, OfferRefused, SdpInvalid
 from roomfsm.kurento.objects import PipelinePlace
 from roomfsm.kurento.owner import Owner
 from roomfsm.lifecycle.room import RoomEffect as Do
-from roomfsm.lifecycle.stream import ViewEffect
+from roomfsm.lifecycle.stream import StreamEffect, ViewEffect
 from roomfsm.lifecycle.table import Effect, Step
 from roomfsm.log import get_logger
 from roomfsm.protocol.client import (
@@ -43,6 +43,7 @@ from roomfsm.protocol.server import (
     ChatSaid,
     Closing,
     Joined,
+    LayersWanted,
     ParticipantChanged,
     ParticipantJoined,
     ParticipantLeft,
@@ -134,6 +135,10 @@ class Inside(Protocol):
 
     @property
     def settings(self) -> RoomSettings: ...
+
+    @property
+    def layers(self) -> int | None:
+        """In how many layers a picture may be published; None if in one."""
 
     def refuse(self, event: Event, refusal: Refusal) -> None:
         """Tell the sender of the event that it was refused, if the sender waits for an answer."""
@@ -287,6 +292,8 @@ class Effects:
             view = self._streams[name].views[participant.id]
             if view.reason is not None:
                 self._tell_view(view, reason=view.reason)
+        for name in participant.streams:
+            self._tell_layers(self._streams[name])
         self._moderation.tell_moderator(participant)
         self._tell_person(participant)
 
@@ -356,6 +363,7 @@ class Effects:
                 newcomers=policy.role,
                 listed=policy.listed,
                 files=self._files.taken,
+                layers=self._room.layers,
                 resumed=resumed,
                 ref=ref,
             )
@@ -373,8 +381,11 @@ class Effects:
     def _begin_stream(self, message: Publish, presenter: Participant, left: Left | None = None) -> Stream:
         assert self._room.broadcast is not None
 
-        def on_change(_effect: Effect) -> None:
-            self._tell_stream(stream)
+        def on_change(effect: Effect) -> None:
+            if effect is StreamEffect.TELL_LAYERS:
+                self._tell_layers(stream)
+            else:
+                self._tell_stream(stream)
 
         def on_answer() -> None:
             self._note_stream(stream)
@@ -625,6 +636,11 @@ class Effects:
         self._news.changed(
             participant.id, lambda: ParticipantChanged(participant=participant.info()), participant, ref=ref
         )
+
+    def _tell_layers(self, stream: Stream) -> None:
+        """Tell the presenter which layers of the picture are of use, if the media server has said it."""
+        if stream.layers is not None:
+            stream.participant.send(LayersWanted(stream=stream.id, layers=stream.layers))
 
     def _tell_stream(self, stream: Stream) -> None:
         self._news.changed(stream.id, lambda: StreamChanged(stream=stream.info()))

@@ -51,6 +51,7 @@ from roomfsm.kurento.events import (
     EndpointEvent,
     Error,
     IceCandidateFound,
+    LayersWanted,
     MediaFlowInStateChanged,
     MediaFlowOutStateChanged,
     MediaFlowState,
@@ -61,7 +62,7 @@ from roomfsm.kurento.events import (
     says_closed,
     says_lost,
 )
-from roomfsm.kurento.objects import WebRtcEndpoint
+from roomfsm.kurento.objects import PictureSize, WebRtcEndpoint
 from roomfsm.lifecycle.stream import (
     CONNECT_TIMEOUT,
     ENDPOINT,
@@ -89,6 +90,7 @@ from roomfsm.rooms.source import Source
 from roomfsm.tracing import trace
 
 _ALL = frozenset({MediaType.AUDIO, MediaType.VIDEO})
+_PICTURES = {Size.SMALL: PictureSize.SMALL, Size.MEDIUM: PictureSize.MEDIUM, Size.LARGE: PictureSize.LARGE}
 _RESTARTED = Cost(1.0)
 _UFRAG = re.compile(r"^a=ice-ufrag:(\S+)", re.MULTILINE)
 
@@ -488,6 +490,8 @@ class Stream(Leg):
         )
         self.source = message.source
         self.views: dict[str, View] = {}
+        self.layers: tuple[str, ...] | None = None
+        """The layers of the picture that viewers can use; None if all can be used, or there is only one."""
         self.answered = trio.Event()
         """Set when its offer has been answered."""
         self._endpoint: WebRtcEndpoint | None = None
@@ -525,6 +529,23 @@ class Stream(Leg):
             case MediaFlowOutStateChanged(media_type=media_type, state=state):
                 return media_type, state
         return None
+
+    async def _follow(self, event: EndpointEvent, endpoint: WebRtcEndpoint) -> None:
+        match event:
+            case LayersWanted(layers=layers):
+                await self._use(layers, endpoint)
+            case _:
+                await super()._follow(event, endpoint)
+
+    async def _ask_flow(self, endpoint: WebRtcEndpoint) -> None:
+        await super()._ask_flow(endpoint)
+        if (layers := await endpoint.layers_wanted()) is not None:
+            await self._use(layers, endpoint)
+
+    async def _use(self, layers: tuple[str, ...], endpoint: WebRtcEndpoint) -> None:
+        if layers != self.layers:
+            self.layers = layers
+            await self._move("layers", endpoint)
 
     async def _is_flowing(self, endpoint: WebRtcEndpoint, media_type: MediaType) -> bool:
         return await endpoint.is_flowing_out(media_type)
@@ -565,10 +586,12 @@ class View(Leg):
         """Whether the viewer has told this run how large the picture is seen."""
         self._passing: frozenset[MediaType] = frozenset()
         """The media that are connected to the view from there."""
+        self._shown = PictureSize.LARGE if left is None else None
+        """The size of the picture that the media server knows; None if that is not known here."""
         self._adapting = False
         self._flow_unknown = False
         """Whether the media server must be asked about the flow, because the picture was not wanted meanwhile."""
-        if message.size is Size.NONE:
+        if message.size is not Size.LARGE:
             self.adjust(message.size)
 
     @property
@@ -579,6 +602,7 @@ class View(Leg):
         async with endpoints.sink(self.stream, self.left, self.at) as (source, endpoint):
             self._source, self.at = source, source.at
             if self.left is None:
+                await self._show(endpoint)
                 await self._connect(source, endpoint)
             else:
                 self._fed_by = await source.after(None)
@@ -634,6 +658,18 @@ class View(Leg):
         self._flow_unknown = size is not Size.NONE and self.state != before
         self.adapt()
 
+    @property
+    def _fitting(self) -> PictureSize | None:
+        """The size of the picture that the media server should know. A picture that is not wanted has none."""
+        return _PICTURES.get(self._size, self._shown) if self._size_told else self._shown
+
+    async def _show(self, endpoint: WebRtcEndpoint) -> None:
+        """Tell the media server how large the viewer sees the picture, if it does not know."""
+        size = self._fitting
+        if size is not None and size is not self._shown:
+            self._shown = size
+            await endpoint.show_picture(size)
+
     def _negotiated(self) -> None:
         # The presenter or the viewer may have decided otherwise since the endpoints were connected.
         self.adapt()
@@ -654,7 +690,7 @@ class View(Leg):
         """Whether nothing has to be done, or can be, because the source has no endpoint now."""
         assert self._source is not None
         feeding = self._source.endpoint
-        as_wanted = self._wanted == self._passing and not self._flow_unknown
+        as_wanted = self._wanted == self._passing and not self._flow_unknown and self._fitting is self._shown
         return feeding is None or (as_wanted and feeding is self._fed_by)
 
     async def _adapt(self, endpoint: WebRtcEndpoint) -> None:
@@ -664,8 +700,9 @@ class View(Leg):
         # A viewer may think better of it at once.
         await trio.lowlevel.checkpoint()
         while not self._as_wanted:
-            feeding = source.endpoint
-            assert feeding is not None
+            await self._show(endpoint)
+            if (feeding := source.endpoint) is None:
+                break  # There will be another one, and it is done then.
             if feeding is not self._fed_by:
                 self._fed_by, self._passing = feeding, frozenset()
             with _unless_replaced(source, feeding):

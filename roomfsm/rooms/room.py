@@ -112,6 +112,8 @@ from roomfsm.rooms.spread import KeptRelay
 
 _LINGER_AGAIN = 1.0
 """The fewest seconds that an empty room lingers again because somebody waits in its lobby."""
+_LAYERS = 3
+"""A picture may be published in so many layers, if the media server takes several."""
 _EVENTS = 64
 _DELIVERIES = 500
 """The most events that a room handles in one turn, and the number of deliveries after which it stops. Then other
@@ -286,6 +288,11 @@ class Room:
     def media_owner(self) -> Owner | None:
         """This run of the server, as the owner of pipelines."""
         return self._pool.owner
+
+    @property
+    def layers(self) -> int | None:
+        """In how many layers a picture may be published; None if in one."""
+        return _LAYERS if self._pool.layered else None
 
     @property
     def idle_since(self) -> float | None:

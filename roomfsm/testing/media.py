@@ -16,6 +16,7 @@ from roomfsm.kurento import (
     EventChannel,
     IceCandidate,
     KurentoError,
+    LayersWanted,
     MediaFlowInStateChanged,
     MediaFlowOutStateChanged,
     MediaFlowState,
@@ -28,6 +29,7 @@ from roomfsm.kurento import (
     MediaType,
     ObjectGone,
     Owner,
+    PictureSize,
     PipelinePlace,
     ResourcesExhausted,
     SessionResumed,
@@ -83,6 +85,8 @@ class FakeEndpoint:
         """The types for which `is_flowing_in` and `is_flowing_out` are true."""
         self.paused: set[MediaType] = set()
         """The types for which `is_paused` is true."""
+        self.layers: tuple[str, ...] | None = None
+        """The result of `layers_wanted`."""
         self._media = media
 
     def relays(self) -> None:
@@ -158,6 +162,14 @@ class FakeEndpoint:
         await trio.lowlevel.checkpoint()
         return media_type in self.paused
 
+    async def layers_wanted(self) -> tuple[str, ...] | None:
+        await trio.lowlevel.checkpoint()
+        return self.layers
+
+    async def show_picture(self, size: PictureSize) -> None:
+        await trio.lowlevel.checkpoint()
+        self.calls.append(f"show {size}")
+
     # Events that a test or a journal causes
 
     def happens(self, event: EndpointEvent) -> None:
@@ -182,6 +194,11 @@ class FakeEndpoint:
         """Pause the viewer's video, as if its path were too slow, or send it again."""
         state = MediaPausedState.PAUSED if paused else MediaPausedState.NOT_PAUSED
         self.happens(MediaPausedStateChanged(media_type=MediaType.VIDEO, state=state))
+
+    def wants(self, *layers: str) -> None:
+        """Say which layers of the picture are of use."""
+        self.layers = layers
+        self.happens(LayersWanted(layers=layers))
 
 
 def _of_type(media_type: MediaType | None) -> str:
@@ -288,6 +305,8 @@ class FakeMedia:
         self.missed: list[str] = []
         """The ids of endpoints that were to be adopted, and were not there."""
         self.made = 0
+        self.layered = False
+        """Whether the media servers take a picture in several layers."""
         self.is_shared = False
         """Whether other room servers use the same media servers."""
         self.relays_connect = True

@@ -47,6 +47,7 @@ REASONS = {
     "needs another server that takes the room",
     "needs the server to be restarted",
     "a media server need not know the viewer's path, and the kit's path is good",
+    "a media server need not take layers, and the kit's peers send one",
     "no way leads to a view that is limited",
     "no way leads to a view that is stalled-limited",
     "no way leads to a view that is awaiting-limited",

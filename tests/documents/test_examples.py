@@ -165,6 +165,8 @@ async def test_the_story_happens_with_a_real_server(media_server: str) -> None:
             trio.open_nursery() as nursery,
             AsyncExitStack() as stack,
         ):
+            # Only then it is known what the media server can do.
+            await server.running.directory._pool.wait_ready()
             await Stage(server, {"Ada": camera, "Bob": display}, stack).play(nursery)
             nursery.cancel_scope.cancel()
 

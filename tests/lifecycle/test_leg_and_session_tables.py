@@ -31,6 +31,8 @@ LEG: list[Move] = [
     ("ended", "flowing", "ended", []),
 ]
 STREAM_ONLY: list[Move] = [
+    *[(state, "layers", state, ["tell layers"]) for state in FLOWED],
+    ("ended", "layers", "ended", []),
     *[(state, "view", state, []) for state in ("offered", *FLOWED)],
     *[(state, "flowing", "live", ["tell state"]) for state in ("answered", "connected", "stalled")],
     ("live", "flowing", "live", []),

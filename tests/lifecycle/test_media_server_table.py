@@ -17,6 +17,11 @@ MOVES = [
     ("drained", "drainMediaServer", "drained"),
     ("drained", "useMediaServer", "in use"),
     ("drained", "removeMediaServer", "removed"),
+    ("in use", "chooseAlias", "in use"),
+    ("leaving", "chooseAlias", "leaving"),
+    *[(state, "unlisted", "leaving") for state in ("in use", "draining", "drained")],
+    ("leaving", "listed", "in use"),
+    ("leaving", "emptied", "removed"),
 ]
 
 
@@ -44,3 +49,12 @@ def test_a_media_server_is_drained_when_nothing_is_there_any_more() -> None:
     assert MEDIA_SERVER.follow(model, "emptied", lambda: MediaServerFacts(pipelines=1)) is None
     assert MEDIA_SERVER.follow(model, "emptied", MediaServerFacts) is not None
     assert model.state == "drained"
+
+
+def test_a_media_server_that_nobody_names_goes_when_nothing_is_there_and_nothing_can_come() -> None:
+    model = MEDIA_SERVER.new()
+    MEDIA_SERVER.fire(model, "unlisted", MediaServerFacts(pipelines=1))
+    assert MEDIA_SERVER.follow(model, "emptied", lambda: MediaServerFacts(pipelines=1)) is None
+    assert MEDIA_SERVER.follow(model, "emptied", lambda: MediaServerFacts(expected=True)) is None
+    assert MEDIA_SERVER.follow(model, "emptied", MediaServerFacts) is not None
+    assert model.state == "removed"

@@ -97,7 +97,7 @@ RARE: dict[tuple[str, str, str, str], str] = {
     **{
         (machine, trigger, "ended", "ended"): RELEASED
         for machine, triggers in (
-            ("stream", ("answered", "connected", "flowing", "silent")),
+            ("stream", ("answered", "connected", "flowing", "silent", "layers")),
             ("view", ("answered", "connected", "flowing", "silent", "narrow", "wide")),
         )
         for trigger in triggers
@@ -190,6 +190,8 @@ async def play(directory: Directory, media: FakeMedia, table: Table[None], trigg
                 endpoint.flows(trigger == "flowing")
             case "narrow" | "wide":
                 endpoint.pauses(trigger == "narrow")
+            case "layers":
+                endpoint.wants("l", "h")
             case "picture_off" | "picture_on":
                 size = Size.NONE if trigger == "picture_off" else Size.LARGE
                 await bob.say(Adjust(stream=ada.stream(), size=size))

@@ -116,6 +116,8 @@ def why_unseen(row: Row) -> str | None:
     """The reason why nobody outside can cause or see a row of a stream or view; None if somebody can."""
     if row.trigger in _OF_PATHS or row.source in _LIMITED:
         return "a media server need not know the viewer's path, and the kit's path is good"
+    if row.trigger == "layers":
+        return "a media server need not take layers, and the kit's peers send one"
     if row.trigger == "connected" and row.source == row.dest:
         return "a media connection comes up once"
     return _UNSEEN.get((row.source, row.trigger)) or _UNSEEN.get((row.source, None))

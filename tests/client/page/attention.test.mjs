@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { Attention, isCovered, isSeen, UNSEEN_FOR } from '../../../client/page/attention.js';
+import { Attention, isCovered, isSeen, sizeOf, UNSEEN_FOR } from '../../../client/page/attention.js';
 
 const facts = (more = {}) => ({ floats: false, tab: 'seen', fullScreen: 'none', covered: false, inView: true, ...more });
 
@@ -58,4 +58,8 @@ test('a tile is covered if hardly anything of it is left', () => {
   assert.equal(isCovered(tile, { left: 0, top: 40, right: 200, bottom: 300 }), false);
   assert.equal(isCovered(tile, { left: 150, top: 150, right: 200, bottom: 300 }), false);
   assert.equal(isCovered({ left: 0, top: 0, right: 0, bottom: 0 }, { left: 0, top: 0, right: 9, bottom: 9 }), false);
+});
+
+test('a picture is asked for in the size in which it is shown', () => {
+  assert.deepEqual([180, 260, 261, 560, 561, 1900].map(sizeOf), ['small', 'small', 'medium', 'medium', 'large', 'large']);
 });
