@@ -118,10 +118,11 @@ class Registry:
         """The session that this token resumes; None if there is none."""
         return self._by_token.get(token_hash(token))
 
-    def hand_over(self, before: Session, after: Session) -> None:
+    def hand_over(self, before: Session, after: Session, used: bytes) -> None:
         """Give the token and the address of the session `before` to the session `after`, and forget `before`.
 
-        `after` then has two tokens: the new one, and the one that the browser used to resume it.
+        `after` then has the new token, and those that the browser may still use: the one that it `used` now, if it
+        does not get the answer; and the newest before, if it got that, and an older request has come late.
         """
         address, (token, *_) = before.address, before.resume_hashes
         self.forget(before)
@@ -129,9 +130,11 @@ class Registry:
         after.address.sessions.discard(after)
         after.move(address)
         after.address.sessions.add(after)
-        for known in after.resume_hashes[1:]:
-            del self._by_token[known]
-        after.resume_hashes = (token, after.resume_hashes[0])
+        before_that = after.resume_hashes
+        after.resume_hashes = tuple(dict.fromkeys((token, used, before_that[0])))
+        for known in before_that:
+            if known not in after.resume_hashes:
+                del self._by_token[known]
         self._by_token[token] = after
 
     def absent(self, told: Sat) -> Session:

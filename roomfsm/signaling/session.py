@@ -88,8 +88,11 @@ class Home(Protocol):
     def resumable(self, token: str) -> Session | None:
         """The session that this token resumes; None if there is none."""
 
-    def hand_over(self, before: Session, after: Session) -> None:
-        """Give the token and the address of the session `before` to the session `after`, and forget `before`."""
+    def hand_over(self, before: Session, after: Session, used: bytes) -> None:
+        """Give the token and the address of the session `before` to the session `after`, and forget `before`.
+
+        `used` is the hash of the token by which the browser has resumed it.
+        """
 
     def arrive(self, session: Session) -> None:
         """A session from another node lives here from now on, and can be resumed here."""
@@ -601,7 +604,7 @@ class Session:
         assert other is not None
         connection, self._connection = self._connection, None
         assert connection is not None
-        self._home.hand_over(self, other)
+        self._home.hand_over(self, other, token_hash(message.token))
         other.resume_over(connection, message)
 
     async def _give_up_seat(self, reason: str, ref: Ref | None = None) -> None:

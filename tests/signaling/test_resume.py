@@ -47,6 +47,21 @@ async def test_a_connection_may_resume_one_session_after_another(media_server: s
         await until_nobody_is_left(server)
 
 
+async def test_a_browser_that_gets_no_answer_may_use_its_token_again_and_again(media_server: str) -> None:
+    async with serving(media_server) as server, open_client(server.url) as ada:
+        await ada.join("blue")
+        tokens = [ada.welcome["resumeToken"]]
+        for _ in range(3):
+            async with open_client(server.url) as again:
+                assert (await again.ask("resume", token=tokens[0]))["you"] == ada.me
+                tokens.append(again.welcome["resumeToken"])
+                await again.websocket._stream.aclose()
+        async with open_client(server.url) as late:
+            # Nobody has ever used this, and there are two newer ones.
+            assert (await late.ask("resume", token=tokens[1]))["code"] == "session_unknown"
+            assert (await late.ask("resume", token=tokens[-1]))["you"] == ada.me
+
+
 async def test_a_person_who_is_back_before_the_room_heard_of_the_loss_stays(
     media_server: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
