@@ -12,6 +12,7 @@ something because it is the primary no longer (`is_elsewhere`), or says nothing.
 
 from __future__ import annotations
 
+import logging
 import ssl
 from collections import Counter
 from collections.abc import Sequence
@@ -27,6 +28,9 @@ from coredis.exceptions import ConnectionError as NotConnected
 
 from roomfsm.store.redis_address import Host, Kind, Login, RedisAddress, is_yes
 from roomfsm.store.redis_keys import OWNER
+
+# coredis logs each connection that cannot be made, with its traceback. Whoever wants one says that in plain words.
+logging.getLogger("coredis").setLevel(logging.CRITICAL)
 
 _ASKING = 1.0
 """Seconds in which a Sentinel, or a server of a Cluster, must say where the primary is."""
