@@ -197,7 +197,11 @@ class Member:
                 with trio.CancelScope(deadline=trio.current_time() + _HANDSHAKE) as shaking_hands:
                     async with _connected(url) as websocket:
                         shaking_hands.deadline = math.inf
-                        await self._stay(websocket)
+                        try:
+                            await self._stay(websocket)
+                        finally:
+                            # Whoever gives up a connection means to come back, and says no goodbye.
+                            await trio.aclose_forcefully(websocket._stream)
             except* (Away, ConnectionClosed, HandshakeError, OSError, trio.TooSlowError):
                 pass
             if self._gone_since is None:
