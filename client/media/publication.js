@@ -4,7 +4,7 @@
 // offers a section for sound and one for the picture, and a track that comes later is put into its section without a
 // new offer (`replaceTrack`, W3C WebRTC section 5.2). A section without a track sends no packets.
 
-import { layersOf, sendOnly, takesLayers, withoutLayers } from './layers.js';
+import { layersOf, shape, takesLayers, withoutLayers } from './layers.js';
 import { MediaLink } from './link.js';
 
 /** @import {LayersWanted, Source} from '../wire/messages.d.ts' */
@@ -21,8 +21,14 @@ export class Publication extends MediaLink {
   hadSound = false;
   /** What sends each kind at present. @type {Map<MediaKind, RTCRtpSender>} */
   #senders = new Map();
-  /** Whether the present connection offers the picture in layers. */
+  /** Whether the present connection sends the picture in layers. */
   #layered = false;
+  /** The layers that viewers of the present connection can use; undefined: all. @type {readonly string[] | undefined} */
+  #wanted;
+  /** Whether the present connection is answered. What is told before is about the one before. */
+  #isAnswered = false;
+  /** The newest change of how the picture is sent, which the next one waits for. */
+  #changing = Promise.resolve();
 
   /**
    * @param {Connection} connection
@@ -74,6 +80,7 @@ export class Publication extends MediaLink {
       ?.replaceTrack(track)
       // The connection was closed meanwhile. The next one begins with this track.
       .catch((error) => console.debug('the track is not sent', error));
+    if (kind === 'video' && track) this.#shape();
     this.emit('change', undefined);
   }
 
@@ -94,6 +101,8 @@ export class Publication extends MediaLink {
   prepare(pc) {
     this.#senders.clear();
     this.#layered = false;
+    this.#wanted = undefined;
+    this.#isAnswered = false;
     for (const kind of /** @type {const} */ (['audio', 'video'])) {
       const [track] = this.#tracks(kind);
       if (!track && !OFFERED[this.source].includes(kind)) continue;
@@ -111,7 +120,13 @@ export class Publication extends MediaLink {
   /** @param {MediaStreamTrack | undefined} track */
   #layersOf(track) {
     // A screen shows text, which only its own size shows well.
-    return this.source === 'camera' ? layersOf(this.connection.layers, track?.getSettings().height) : [];
+    return this.source === 'camera' ? layersOf(this.connection.layers, pixelsOf(track)) : [];
+  }
+
+  /** Fit the layers to the picture and to what viewers can use. */
+  #shape() {
+    if (this.#layered)
+      this.#change((parameters) => shape(parameters, pixelsOf(this.#tracks('video')[0]), this.#wanted));
   }
 
   /**
@@ -119,7 +134,10 @@ export class Publication extends MediaLink {
    * @param {string} sdp
    */
   answered(sdp) {
-    if (this.#layered && !takesLayers(sdp)) this.#change((parameters) => Boolean(withoutLayers(parameters)));
+    this.#isAnswered = true;
+    if (!this.#layered || takesLayers(sdp)) return;
+    this.#layered = false;
+    this.#change((parameters) => Boolean(withoutLayers(parameters)));
   }
 
   /**
@@ -127,7 +145,9 @@ export class Publication extends MediaLink {
    * @param {LayersWanted} message
    */
   useLayers({ layers }) {
-    if (this.#layered) this.#change((parameters) => sendOnly(parameters, layers));
+    if (!this.#isAnswered) return;
+    this.#wanted = layers;
+    this.#shape();
   }
 
   /**
@@ -137,10 +157,13 @@ export class Publication extends MediaLink {
   #change(change) {
     const sender = this.#senders.get('video');
     if (!sender) return;
-    const parameters = sender.getParameters();
-    if (change(parameters))
+    this.#changing = this.#changing
+      .then(async () => {
+        const parameters = sender.getParameters();
+        if (change(parameters)) await sender.setParameters(parameters);
+      })
       // The connection was closed meanwhile. What is told of the next one is used there.
-      sender.setParameters(parameters).catch((error) => console.debug('not sent as wished', error));
+      .catch((error) => console.debug('not sent as wished', error));
   }
 
   /**
@@ -155,4 +178,10 @@ export class Publication extends MediaLink {
   undo() {
     return this.connection.request({ type: 'unpublish', stream: this.streamId() });
   }
+}
+
+/** @param {MediaStreamTrack | undefined} track */
+function pixelsOf(track) {
+  const { width, height } = track?.getSettings() ?? {};
+  return width && height ? width * height : undefined;
 }

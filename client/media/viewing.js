@@ -127,12 +127,13 @@ export class Viewing extends MediaLink {
    */
   adjust(size) {
     if (size === this.#size) return;
+    const wasUnseen = this.unseen;
     this.#size = size;
-    this.#flow = new Flow();
+    if (wasUnseen !== this.unseen) this.#flow = new Flow();
     if (this.unseen) {
       // The user does not wait for it, so its time says nothing.
       this.#asked = null;
-    } else if (this.settled && this.stream.getVideoTracks().length === 0) {
+    } else if (wasUnseen && this.settled && this.stream.getVideoTracks().length === 0) {
       // Perhaps there is a picture that has never been asked for.
       this.settled = false;
       setTimeout(() => this.#settle(this.stream), PICTURE_WITHIN);

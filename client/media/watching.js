@@ -29,6 +29,12 @@ export class Watching extends Emitter {
   /** @type {ReturnType<typeof setInterval> | undefined} */
   #measuring;
 
+  /**
+   * How large each of so many pictures is until it is shown. Only who tells the size later may say less.
+   * @type {(pictures: number) => Size}
+   */
+  expectedSize = () => 'large';
+
   /** @param {Connection} connection */
   constructor(connection) {
     super();
@@ -67,7 +73,7 @@ export class Watching extends Emitter {
       const view = this.#foreseen ?? new Viewing(this.#connection, id);
       this.#foreseen = null;
       view.id = id;
-      view.adjust(expectedSize(streams.length));
+      view.adjust(this.expectedSize(streams.length));
       this.views.set(id, view);
       view.on('change', () => {
         if (view.works || view.idle) this.emit('solved', id);
@@ -133,14 +139,4 @@ export class Watching extends Emitter {
   #open() {
     return [...this.views.values()].filter((view) => !view.idle).length;
   }
-}
-
-/**
- * The size of a picture until it is shown.
- * @param {number} pictures how many there are
- * @returns {Size}
- */
-function expectedSize(pictures) {
-  if (pictures <= 2) return 'large';
-  return pictures <= 6 ? 'medium' : 'small';
 }

@@ -46,12 +46,28 @@ const WIDTHS = [
   [560, 'medium'],
 ];
 
+/** A size changes when the width is so many times beyond its edge, so that it does not change to and fro. */
+const CLEARLY = 1.1;
+
 /**
  * @param {number} width of the tile, in pixels (CSS)
+ * @param {Size} [before] the size that it had
  * @returns {Size}
  */
-export function sizeOf(width) {
-  return WIDTHS.find(([most]) => width <= most)?.[1] ?? 'large';
+export function sizeOf(width, before) {
+  const at = (/** @type {number} */ wide) => WIDTHS.find(([most]) => wide <= most)?.[1] ?? 'large';
+  if (before && (at(width * CLEARLY) === before || at(width / CLEARLY) === before)) return before;
+  return at(width);
+}
+
+/**
+ * The size of a picture until it is shown.
+ * @param {number} pictures how many there are
+ * @returns {Size}
+ */
+export function expectedSize(pictures) {
+  if (pictures <= 2) return 'large';
+  return pictures <= 6 ? 'medium' : 'small';
 }
 
 export class Attention {

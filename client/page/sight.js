@@ -74,7 +74,7 @@ export class Sight {
       // The observer has not looked yet.
       if (inView === undefined) continue;
       this.#attention.note(key, isSeen(factsOf(tile, inView, cover)), now);
-      const size = this.#attention.wants(key, now) ? sizeOf(tile.getBoundingClientRect().width) : 'none';
+      const size = this.#attention.wants(key, now) ? sizeOf(tile.getBoundingClientRect().width, this.#told.get(key)) : 'none';
       if (this.#told.get(key) === size) continue;
       this.#told.set(key, size);
       this.#changed(key, size);

@@ -12,6 +12,7 @@ import { Menu, opensMenu } from './menu.js';
 import { Roving } from './roving.js';
 import { say } from './say.js';
 import { calledOr } from './words.js';
+import { expectedSize } from './attention.js';
 import { Sight } from './sight.js';
 import { Soon } from './soon.js';
 import { Sound } from './sound.js';
@@ -79,6 +80,7 @@ export class StageView {
       this.#menu.open(this.#options, say('stage.options'), this.#choices()),
     );
     this.#roving = new Roving(this.#list);
+    this.#room.watching.expectedSize = expectedSize;
     this.#sight = new Sight({ cover, changed: (key, size) => this.#room.watching.see(key, size) });
     // Here the browser has just laid the page out.
     this.#sizes = new ResizeObserver(() => this.#layOut());

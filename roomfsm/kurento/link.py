@@ -92,8 +92,9 @@ class Link:
         """The scope of one connection or attempt to connect, and of the wait before the next attempt."""
         self.version: str | None = None
         """The version that the media server reports; None if it was not asked yet or reports none."""
-        self.layered = False
-        """Whether the media server takes a picture in several layers (simulcast). Kurento does not."""
+        self.layered: bool | None = None
+        """Whether the media server takes a picture in several layers (simulcast); None if that is not known yet.
+        Kurento does not."""
         self._cut_off = "not connected yet"
 
     @property
@@ -294,7 +295,7 @@ class Link:
         return None
 
     async def _learn_version(self, connection: Connection, session_id: str) -> None:
-        self.version, self.layered = None, False
+        self.version = None
         try:
             asked = {**invocation(MANAGER, "getInfo"), "sessionId": session_id}
             info = value_of(await connection.call("invoke", asked))

@@ -153,9 +153,11 @@ class MediaPool:
 
     @property
     def layered(self) -> bool:
-        """Whether each media server that may be chosen takes a picture in several layers (simulcast)."""
-        usable = self._usable()
-        return bool(usable) and all(link.layered for link in usable)
+        """Whether each media server that may be chosen takes a picture in several layers (simulcast).
+
+        As long as that is not known, it is assumed: a client learns from the answer to its offer.
+        """
+        return all(link.layered is not False for link in self._usable() or self._links)
 
     async def wait_ready(self) -> None:
         """Wait until at least one media server has a session, and may be chosen."""

@@ -41,22 +41,22 @@ async def test_a_commit_whose_answer_is_lost_is_not_sent_again(redis: str) -> No
         open_redis(way_through(relay), "me") as store,
         open_client(redis) as client,
     ):
-        await store.commit([Append("blue", 0, (b"one",))])
+        await store.commit([Append("unanswered", 0, (b"one",))])
         relay.hold_answers()
 
         async def commit() -> None:
             with pytest.raises(StoreError) as raised:
-                await store.commit([Append("blue", 1, (b"two",))])
+                await store.commit([Append("unanswered", 1, (b"two",))])
             assert raised.value.code is StoreCode.UNREACHABLE
 
         async with trio.open_nursery() as nursery:
             nursery.start_soon(commit)
             with trio.fail_after(LOADED):
-                while await client.request(b"LLEN", "{roomfsm}:events:blue") < 2:  # noqa: ASYNC110 - Redis has no event
+                while await client.request(b"LLEN", "{roomfsm}:events:unanswered") < 2:  # noqa: ASYNC110 - Redis has no event
                     await trio.sleep(0.01)
             relay.cut()
             relay.release_answers()
-        assert await store.read("blue") == Past(None, 0, (b"one", b"two"))
+        assert await store.read("unanswered") == Past(None, 0, (b"one", b"two"))
 
 
 async def test_requests_of_many_tasks_share_one_connection(redis: str) -> None:

@@ -36,7 +36,7 @@ WINDOWS = {"resume_window": RESUME_WINDOW, "linger": 0.1, "journal_entries": 20}
 WARM_UP, CYCLES = 60, 120
 """Before and while the objects of a server in the test's own process are counted."""
 
-MEMORY_WARM_UP, MEMORY_CYCLES, ROUNDS = 120, 160, 4
+MEMORY_WARM_UP, MEMORY_CYCLES, ROUNDS = 120, 240, 6
 """Before and while the memory of programs is measured, which takes longer to become steady."""
 
 MAX_OBJECTS = 5

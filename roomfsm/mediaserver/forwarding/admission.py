@@ -129,13 +129,15 @@ class Admission:
             return
         self.expect(sink, now)
 
-    def expect(self, sink: Sink, now: float) -> None:
+    def expect(self, sink: Sink, now: float, *, urgent: bool = False) -> None:
         """Let a sink begin with the next keyframe, and ask for one if that is permitted.
 
-        The keyframe counts as one for losses, because the other viewers do not need it.
+        The keyframe counts as one for losses, because the other viewers do not need it. It is `urgent` if the sink
+        gets a larger layer that its path does not carry. Requests for that one must not use up its allowance.
         """
         self.joining.add(sink)
-        own = sink.viewer.path.keyframes
+        path = sink.viewer.path
+        own = path.relief if urgent else path.keyframes
         if not self._keyframes.wanted and own.left(now) >= 1 and self._keyframes.for_losses.take(1, now):
             own.take(1, now)
             self._keyframes.request()
@@ -329,10 +331,12 @@ class Admission:
 
     def end_waiting(self, now: float) -> None:
         """The source is silent, so give those who wait for a keyframe a replay of what there is."""
-        if not (self.joining or self._joining_relays) or (found := self.replay(now)) is None:
+        # Those who get another layer go on with that.
+        joining = {sink for sink in self.joining if sink.group is None}
+        if not (joining or self._joining_relays) or (found := self.replay(now)) is None:
             return
-        joining, self.joining = self.joining, set()
-        self.unasked.clear()
+        self.joining -= joining
+        self.unasked -= joining
         for sink in joining:
             with _VIEWER:
                 self.start_with(sink, found)

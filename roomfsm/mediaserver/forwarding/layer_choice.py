@@ -94,6 +94,8 @@ class LayerChoice:
         on_trial: bool = False,
     ) -> Chosen:
         """The layers for a viewer who gets the layer `present`. `on_trial` says that a larger one may be tried."""
+        if budget is None and margins is OURS:
+            return Chosen(present, present)  # Nothing is known at the moment.
         fits = most
         while fits and budget is not None and layers[fits].bitrate > budget * margins.spare:
             fits -= 1

@@ -37,9 +37,13 @@ from roomfsm.mediaserver.sdp.simulcast import Layer
 
 _MAX_SSRCS = 16
 """The most SSRCs whose layers are remembered. A browser that restarts its encoder may use others."""
+_PROBE_INTERVAL = 0.045
+"""Seconds between two portions of a probe, a little less than the engine's interval."""
 _RATE_WEIGHT = 0.3
 _LEAST_INTERVAL = 0.25
 """A bitrate is measured over so many seconds at least."""
+_CLEARLY = 2
+"""A layer is larger than another one if it has more than so many times as much."""
 _GATHERING = 0.4
 """Seconds within which all layers come that a browser sends."""
 _STEP = 3.5
@@ -119,6 +123,8 @@ class _LayerTrack:
         self._simulcast = None
         self.track.on_hand_over(None)
         self.track.close()
+        # The track refers to this object. Without the reference both are freed at once.
+        del self.track
 
 
 class _Watching:
@@ -127,10 +133,11 @@ class _Watching:
     If its path is estimated by us, it also probes the path, as long as a larger layer would be of use.
     """
 
-    __slots__ = ("_sink", "careful", "choice", "lacks", "next", "present", "wish")
+    __slots__ = ("_due", "_sink", "careful", "choice", "lacks", "next", "present", "wish")
 
     def __init__(self, sink: Sink, choice: LayerChoice) -> None:
         self._sink = sink
+        self._due = 0.0
         self.choice = choice
         self.lacks = 0.0
         """The bitrate that the path would need for the next larger layer, in bit/s; 0 if none is of use."""
@@ -147,6 +154,9 @@ class _Watching:
         estimator, present = self._sink.viewer.path.estimator, self.present
         if estimator is None or present is None or not self.lacks:
             return False
+        if now < self._due:  # It is called more often than it has something to do.
+            return True
+        self._due = now + _PROBE_INTERVAL
         if (octets := estimator.probe(now, round(self.lacks))) > 0:
             present.track.pad(self._sink, octets, now)
         return True
@@ -289,6 +299,7 @@ class Simulcast:
         for one in self.layers:
             self._outlet.attention.discard(one.track)
             one.close()
+        self.layers, self._by_rid, self._by_ssrc = [], {}, {}
 
     # For its layers
 
@@ -367,11 +378,19 @@ class Simulcast:
             present.track.request_keyframe_at_start(sink)
 
     def request_keyframe_for(self, sink: Sink, now: float) -> None:
-        if (present := self._present(sink)) is not None:
+        watching = self._watching.get(sink)
+        if watching is not None and watching.present is not None and watching.next is not None:
+            # It leaves the layer of which it has lost packets, and begins the other one with a keyframe.
+            sink.keyframe_wish = None
+            self._expect(sink, watching, now)
+        elif (present := self._present(sink)) is not None:
             present.track.request_keyframe_for(sink, now)
 
     def renew_keyframe_wish(self, sink: Sink, now: float) -> None:
-        if (present := self._present(sink)) is not None:
+        watching = self._watching.get(sink)
+        if watching is not None and watching.next is not None:
+            sink.keyframe_wish = None
+        elif (present := self._present(sink)) is not None:
             present.track.renew_keyframe_wish(sink, now)
 
     def resized(self, sink: Sink) -> None:
@@ -387,7 +406,9 @@ class Simulcast:
         carried = None if estimator is None else estimator.bitrate(now)
         if watching is None or watching.present is None or carried is None:
             return None
-        return watching.present is not self.layers[0] or carried >= _FITS * watching.present.bitrate
+        if watching.present is not self.layers[0]:
+            return None  # It will get a smaller one. Until then, losses say whether the path is too slow.
+        return carried >= _FITS * watching.present.bitrate
 
     def _present(self, sink: Sink) -> _LayerTrack | None:
         watching = self._watching.get(sink)
@@ -412,7 +433,8 @@ class Simulcast:
         sizes = [one.pixels for one in known]
         if not all(sizes):
             sizes = [round(one.greatest) for one in known]
-        if len(known) > 1 and sizes[0] > sizes[-1]:
+        # A layer that begins slowly is not a smaller one.
+        if len(known) > 1 and sizes[0] > _CLEARLY * sizes[-1]:
             self.layers.reverse()
 
     def _offered(self, now: float) -> list[Offered]:
@@ -466,7 +488,14 @@ class Simulcast:
             wanted.track.admit(sink)
         elif watching.present is not None:
             watching.next = wanted
-            wanted.track.expect(sink, now)
+            self._expect(sink, watching, now)
+
+    def _expect(self, sink: Sink, watching: _Watching, now: float) -> None:
+        """Have a sink that gets one layer begin with its next one."""
+        if watching.present is not None and watching.next is not None:
+            order = self.layers.index
+            urgent = order(watching.next) < order(watching.present)
+            watching.next.track.expect(sink, now, urgent=urgent)
 
     def _tell_wanted(self, now: float) -> None:
         """Tell the publisher which layers are wanted, if that has changed."""
@@ -496,8 +525,5 @@ def _may_try(sink: Sink, now: float) -> bool:
 
 def _budget(sink: Sink, now: float) -> float | None:
     """The bitrate that the viewer's path has for the picture, in bit/s; None if that is not known."""
-    path = sink.viewer.path
-    if path.to_server:
-        return None
     estimate = sink.bitrate(now)
     return None if estimate is None else max(0.0, estimate - SOUND)

@@ -245,9 +245,9 @@ class Track:
         """Call `hand_over` with each sink that begins, before it gets packets of this track."""
         self._admission.hand_over = hand_over
 
-    def expect(self, sink: Sink, now: float) -> None:
+    def expect(self, sink: Sink, now: float, *, urgent: bool) -> None:
         """Let a sink of another layer begin here with the next keyframe (:meth:`Admission.expect`)."""
-        self._admission.expect(sink, now)
+        self._admission.expect(sink, now, urgent=urgent)
 
     def forget(self, sink: Sink) -> None:
         """Let a sink that waits begin no more."""

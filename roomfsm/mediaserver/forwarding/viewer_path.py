@@ -70,6 +70,7 @@ class ViewerPath:
         "keyframes",
         "newest_round_trip",
         "rate",
+        "relief",
         "remb",
         "repairs",
         "round_trip",
@@ -92,6 +93,8 @@ class ViewerPath:
         """The budget of bytes that may be sent again to this viewer."""
         self.keyframes = Allowance(1 / settings.viewer_keyframe_interval, settings.viewer_keyframe_burst)
         """The allowance of keyframes for losses of this viewer."""
+        self.relief = Allowance(1 / settings.viewer_keyframe_interval, settings.viewer_keyframe_burst)
+        """The allowance of keyframes with which this viewer gets a smaller layer."""
         self.estimator: PathEstimator | None = None
         """Our own estimate, if the viewer's browser tells when packets came. None if it estimates itself."""
         self.to_server = False

@@ -8,7 +8,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from roomfsm.mediaserver.rtp.errors import RtcpError as RtcpError
-from roomfsm.mediaserver.rtp.transport_feedback import FORMAT, MAX_STATUSES, TransportFeedback, parse_feedback
+from roomfsm.mediaserver.rtp.transport_feedback import (
+    FORMAT,
+    MAX_STATUSES,
+    TransportFeedback,
+    parse_feedback,
+    status_count,
+)
 
 SR, RR, SDES, BYE = 200, 201, 202, 203
 RTPFB, PSFB = 205, 206
@@ -82,13 +88,13 @@ class ReceiverReport:
 type RtcpPacket = SenderReport | ReceiverReport | Nack | KeyframeRequest | Remb | TransportFeedback
 
 
-def parse(compound: bytes, max_nacked: int = MAX_NACKED) -> list[RtcpPacket]:
+def parse(compound: bytes, max_nacked: int = MAX_NACKED, max_statuses: int = MAX_STATUSES) -> list[RtcpPacket]:
     """Return the packets of a compound that the engine uses, and ignore the others. Raises :class:`RtcpError`.
 
     At most `max_nacked` sequence numbers are read from all its NACKs. A datagram could hold 8500, which would take
-    too long to handle. Transport-wide feedback about more than `MAX_STATUSES` packets is an error.
+    too long to handle. Transport-wide feedback about more than `max_statuses` packets, together with that before
+    it, is ignored.
     """
-    max_statuses = MAX_STATUSES
     packets: list[RtcpPacket] = []
     offset, size = 0, len(compound)
     while offset < size:
@@ -110,6 +116,9 @@ def parse(compound: bytes, max_nacked: int = MAX_NACKED) -> list[RtcpPacket]:
             if count:
                 packets.append(ReceiverReport(tuple(_parse_blocks(compound, begin, count))))
         elif kind == RTPFB and first & 0x1F == FORMAT:
+            if status_count(compound[offset:end]) > max_statuses:
+                offset = end
+                continue
             feedback = parse_feedback(compound[offset:end], max_statuses)
             max_statuses -= len(feedback.arrivals)
             packets.append(feedback)

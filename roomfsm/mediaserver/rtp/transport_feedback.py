@@ -50,6 +50,11 @@ class TransportFeedback:
     """For each packet its arrival in units of 250 µs after the reference time, or None if it has not come."""
 
 
+def status_count(packet: bytes) -> int:
+    """About how many packets the feedback tells; 0 if it is cut off."""
+    return int.from_bytes(packet[14:16])
+
+
 def parse_feedback(packet: bytes, max_statuses: int = MAX_STATUSES) -> TransportFeedback:
     """Read the RTCP packet, whose header and length have been checked. Raises :class:`RtcpError`.
 

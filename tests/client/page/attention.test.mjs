@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { Attention, isCovered, isSeen, sizeOf, UNSEEN_FOR } from '../../../client/page/attention.js';
+import { Attention, expectedSize, isCovered, isSeen, sizeOf, UNSEEN_FOR } from '../../../client/page/attention.js';
 
 const facts = (more = {}) => ({ floats: false, tab: 'seen', fullScreen: 'none', covered: false, inView: true, ...more });
 
@@ -62,4 +62,16 @@ test('a tile is covered if hardly anything of it is left', () => {
 
 test('a picture is asked for in the size in which it is shown', () => {
   assert.deepEqual([180, 260, 261, 560, 561, 1900].map(sizeOf), ['small', 'small', 'medium', 'medium', 'large', 'large']);
+});
+
+test('a size does not change to and fro at its edge', () => {
+  assert.equal(sizeOf(270, 'small'), 'small');
+  assert.equal(sizeOf(290, 'small'), 'medium');
+  assert.equal(sizeOf(250, 'medium'), 'medium');
+  assert.equal(sizeOf(230, 'medium'), 'small');
+  assert.equal(sizeOf(250, 'none'), 'small');
+});
+
+test('the more pictures there are, the smaller they are until they are shown', () => {
+  assert.deepEqual([1, 2, 3, 6, 7].map(expectedSize), ['large', 'large', 'medium', 'medium', 'small']);
 });

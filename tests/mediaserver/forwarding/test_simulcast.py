@@ -1,6 +1,8 @@
 """One picture in several layers: each viewer gets one of them, as one stream that continues."""
 
+import gc
 import struct
+import weakref
 from collections.abc import Collection, Sequence
 from itertools import groupby, pairwise
 from typing import Any
@@ -404,6 +406,67 @@ def test_our_estimate_says_whether_the_smallest_layer_fits(
     assert world.simulcast.smallest_fits(sink, world.time) is fits
     sink.follow(None)
     assert world.simulcast.smallest_fits(sink, world.time) is None
+
+
+def test_a_poor_viewer_comes_down_however_often_it_asks_for_a_keyframe_of_the_layer_that_does_not_fit() -> None:
+    world = World()
+    world.run(1)
+    sink = world.sink()
+    sink.viewer.path.estimated(5_000_000, world.time)
+    world.run(WAIT + 1)
+    assert world.sizes(sink)[-1] == HIGH
+    sink.viewer.path.rate = 1_000_000
+    for _ in range(10):  # Its own allowance is used up.
+        world.simulcast.request_keyframe_for(sink, world.time)
+        world.run(0.1)
+    for _ in range(15):
+        sink.viewer.path.estimated(80_000, world.time)
+        world.simulcast.request_keyframe_for(sink, world.time)
+        world.simulcast.renew_keyframe_wish(sink, world.time)
+        world.run(0.1)
+    assert world.sizes(sink)[-1] == LOW
+
+
+def test_a_layer_that_stops_while_a_viewer_waits_for_it_does_not_take_the_viewer_along() -> None:
+    world = World()
+    world.run(1)
+    sink = world.sink(PictureSize.MEDIUM)
+    world.run(1)
+    # The larger layer comes, and makes no keyframe however often it is asked.
+    world.answer = world.rtcp.clear  # type: ignore[method-assign]
+    sink.resize(PictureSize.LARGE)
+    world.run(WAIT)
+    world.active = {LOW, MIDDLE}
+    before = len(world.sent[sink])
+    world.run(1)
+    assert len(world.sent[sink]) > before + 25
+    assert world.sizes(sink) == [MIDDLE]
+    assert_continues(world.sent[sink])
+
+
+def test_a_viewer_whose_browser_tells_nothing_any_more_stays_where_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = World()
+    world.run(1)
+    sink = world.sink()
+    sink.viewer.path.number_packets()
+    monkeypatch.setattr(PathEstimator, "bitrate", lambda _, now: None)
+    world.run(WAIT + 2)
+    assert world.sizes(sink) == [MIDDLE]
+
+
+def test_a_closed_source_is_freed_at_once() -> None:
+    world = World()
+    sink = world.sink()
+    world.run(1)
+    track = weakref.ref(world.simulcast.layers[0])
+    gc.collect()
+    gc.disable()
+    try:
+        world.simulcast.close()
+        assert track() is None
+    finally:
+        gc.enable()
+    assert sink.source is None
 
 
 def test_a_closed_source_lets_its_viewers_go() -> None:
