@@ -145,9 +145,9 @@ connection and beginning with a keyframe: the view is `negotiating`, and `live` 
 
 If `joined` has `layers`, a picture may be published in several sizes (simulcast, RFC 8853): two or three layers
 of VP8 or H264, each with a rid. Each viewer then gets the one that suits the viewer's connection, and the size
-that the viewer has told: with `small` the smallest, with `medium` none of the largest. The presenter gets `layers`
-when viewers can use other layers than before. The presenter's client need not send those that are not named. If
-the answer to a [Publish](#publish) has no `a=simulcast`, the media server takes one layer.
+that the viewer has told: with `small` the smallest, with `medium` the middle one of three at most. The presenter
+gets `layers` when viewers can use other layers than before. The presenter's client need not send those that are
+not named. If the answer to a [Publish](#publish) has no `a=simulcast`, the media server takes one layer.
 """
 
 CHAT = """\

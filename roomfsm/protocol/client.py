@@ -160,7 +160,7 @@ class Adjust(_ClientMessage, frozen=True, tag="adjust", kw_only=True):
 
     With *none*, the picture is not sent, and the sound still is. When it is wanted again, it begins with a
     keyframe, over the same media connection. If the presenter sends it in several layers, *small* asks for the
-    smallest one, and *medium* for none of the largest.
+    smallest one, and *medium* for the middle one of three at most.
     """
 
     stream: StreamId

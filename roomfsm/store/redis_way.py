@@ -37,7 +37,7 @@ _ASKING = 1.0
 _CONNECTING = 5.0
 """Seconds in which a connection must be made, with all that is asked before."""
 _MOST_ASKED = 20
-"""Of a large Cluster, so many servers are asked at a time."""
+"""So many servers of a large Cluster are asked at a time."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -94,7 +94,7 @@ def _row(scene: Scene, seeds: int) -> str:
 
 
 def _costs() -> str:
-    """Of one feedback about twelve packets, read and taken, and of one number. Medians."""
+    """The median times to read a feedback about twelve packets, to take it, and to give one number."""
     estimator = PathEstimator(EngineSettings())
     now, count, rounds = 100.0, 12, 1000
     numbered, read, taken = [], [], []

@@ -84,7 +84,7 @@ class Found:
     answered: list[float] = field(default_factory=list)
     """Seconds from `view` to its answer."""
     latencies: list[float] = field(default_factory=list)
-    """Of each packet at each viewer, in ms."""
+    """How long each packet took to each viewer, in ms."""
 
 
 def watch(plan: Plan, times: Times, parent: Connection) -> None:

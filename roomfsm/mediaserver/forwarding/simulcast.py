@@ -474,7 +474,9 @@ class Simulcast:
                 margins=OURS if ours else THEIRS,
                 on_trial=not ours and _may_try(sink, now),
             )
-            watching.lacks = lacking(offered, take, most) if ours else 0.0
+            # A layer that has never come may not exist, because the picture is small.
+            exists = take < most and self.layers[take + 1].greatest > 0
+            watching.lacks = lacking(offered, take, most) if ours and exists else 0.0
             if watching.lacks:
                 self._outlet.attention.add(watching)
         watching.wish, wanted = self.layers[wish], self.layers[take]

@@ -60,7 +60,7 @@ class SentLayers:
         return tuple(named if len(named) > 1 else self._grouped())
 
     def _named(self) -> list[str]:
-        # Of several alternatives for one layer (after commas) we take the first. A tilde means that the layer is
+        # A layer may have several alternatives, between commas, and we take the first. A tilde means that it is
         # paused at first (RFC 8853 section 5.1).
         rids = [choice.split(",")[0].removeprefix("~") for choice in self._simulcast.split(";")]
         sound = all(rid in self._rids and len(rid) <= _MAX_RID and _RID.fullmatch(rid) for rid in rids)

@@ -29,7 +29,7 @@ VP8 = Codec(96, "VP8", 90000, "", "", ("nack", "nack pli", "goog-remb"), 97)
 LOW, MIDDLE, HIGH = "l", "m", "h"
 SIZES = {LOW: (320, 180), MIDDLE: (640, 360), HIGH: (1280, 720)}
 OCTETS = {LOW: 300, MIDDLE: 1100, HIGH: 4000}
-"""Of a frame, 30 times a second."""
+"""The octets of one frame of each layer. There are 30 frames a second."""
 SHOWN = slice(12 + 5 + 6, 12 + 5 + 10)
 """Where the first packet of a keyframe has its size."""
 RID_ID, REPAIRED_ID = 10, 11
@@ -390,6 +390,27 @@ def test_a_path_that_may_carry_a_larger_layer_is_probed_with_packets_that_the_vi
     assert asked == []
     sink.follow(None)
     assert not world.attention
+
+
+def test_nobody_probes_for_a_layer_that_has_never_come(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = World()
+    world.active = {LOW, MIDDLE}
+    world.run(1)
+    sink = world.sink()
+    sink.viewer.path.number_packets()
+    asked: list[int] = []
+
+    def probe(_: PathEstimator, now: float, wanted: int) -> int:
+        asked.append(wanted)
+        return 0
+
+    monkeypatch.setattr(PathEstimator, "bitrate", lambda _, now: 300_000)
+    monkeypatch.setattr(PathEstimator, "probe", probe)
+    world.run(WAIT)
+    assert asked == []
+    world.active.add(HIGH)
+    world.run(WAIT)
+    assert asked
 
 
 @pytest.mark.parametrize(("carried", "fits"), [(None, None), (50_000, False), (5_000_000, True)])

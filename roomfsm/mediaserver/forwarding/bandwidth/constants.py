@@ -69,7 +69,7 @@ BEYOND = 1.1
 LOSS_TIME = 1.0
 """Losses are those of so many seconds."""
 FEW = 20
-"""Of fewer packets than this, lost ones say nothing."""
+"""Losses count only among at least so many packets."""
 LOSS_WEIGHT = 0.05
 """The weight of a sample in the usual loss."""
 GREAT_LOSS, SMALL_LOSS = 0.1, 0.02
