@@ -183,6 +183,8 @@ class Simulcast:
             for ssrc in (one.layer.ssrc, one.layer.repair_ssrc):
                 if ssrc:
                     self._by_ssrc[ssrc.to_bytes(4)] = one
+        self._unnamed: tuple[bytes, _LayerTrack] | None = None
+        """The SSRC of a client that sends one picture without a name, and the layer that we take it for."""
         self._codec: Codec | None = None
         self._rid = self._repaired_rid = 0
         self._flowing = False
@@ -207,10 +209,7 @@ class Simulcast:
 
     def receive(self, packet: bytes, now: float) -> Refusal | None:
         """Take a decrypted packet of any layer."""
-        one = self._by_ssrc.get(packet[8:12]) or self._bind(packet, self._rid)
-        if one is None and not self._flowing:
-            # A client that offers layers may after all send one picture that names none.
-            one = self._remember(packet, self.layers[0])
+        one = self._by_ssrc.get(packet[8:12]) or self._bind(packet, self._rid) or self._guess(packet)
         return Refusal.RTP_UNKNOWN_LAYER if one is None else one.track.receive(packet, now)
 
     def receive_repair(self, packet: bytes, now: float) -> Refusal | None:
@@ -227,13 +226,23 @@ class Simulcast:
         if not extension or not packet[0] & 0x10:
             return None
         one = self._by_rid.get(read_extension(packet, payload, extension).decode("ascii", "replace"))
-        return None if one is None else self._remember(packet, one)
-
-    def _remember(self, packet: bytes, one: _LayerTrack) -> _LayerTrack:
+        if one is None:
+            return None
         if len(self._by_ssrc) >= _MAX_SSRCS:
             del self._by_ssrc[next(iter(self._by_ssrc))]
         self._by_ssrc[packet[8:12]] = one
         return one
+
+    def _guess(self, packet: bytes) -> _LayerTrack | None:
+        """Take a packet that names no layer for one of the smallest, if nothing else comes.
+
+        A client that offers layers may after all send one picture that names none. It is only a guess: as soon as
+        a packet of the same SSRC names its layer, that counts.
+        """
+        if not self._flowing:
+            self._unnamed = packet[8:12], self.layers[0]
+        known = self._unnamed
+        return known[1] if known is not None and known[0] == packet[8:12] else None
 
     def sender_report(self, report: rtcp.SenderReport, now: float) -> None:
         for one in self.layers:
@@ -299,7 +308,7 @@ class Simulcast:
         for one in self.layers:
             self._outlet.attention.discard(one.track)
             one.close()
-        self.layers, self._by_rid, self._by_ssrc = [], {}, {}
+        self.layers, self._by_rid, self._by_ssrc, self._unnamed = [], {}, {}, None
 
     # For its layers
 

@@ -310,6 +310,28 @@ def test_a_client_may_send_one_picture_that_names_no_layer() -> None:
     assert_continues(world.sent[sink])
 
 
+def test_a_picture_that_names_its_layer_late_goes_on_as_that_layer() -> None:
+    world = World()
+    world.active = {HIGH}
+    encoder = world.browser[HIGH]
+    encoder.named = False
+    sink = world.sink()
+    world.run(1)
+    assert [one.layer.rid for one in world.simulcast.layers if one.track.stream.flowing] == [LOW]
+    encoder.named = True
+    world.run(WAIT + 2)
+    assert [one.layer.rid for one in world.simulcast.layers if one.comes(world.time)] == [HIGH]
+    world.active.add(LOW)
+    world.run(WAIT + 2)
+    encoder.named = False
+    world.run(1)
+    assert {one.layer.rid: one.track.stats().ssrc for one in world.simulcast.layers if one.comes(world.time)} == {
+        LOW: world.browser[LOW].ssrc,
+        HIGH: encoder.ssrc,
+    }
+    assert_continues(world.sent[sink])
+
+
 def test_retransmissions_name_the_layer_that_they_repair() -> None:
     world = World()
     world.run(0.5)
