@@ -198,10 +198,15 @@ def _tagging(object_id: str, tags: Mapping[str, str]) -> Iterator[tuple[str, Par
 async def _subscribe(session: Session, endpoint_id: str, more: Iterable[tuple[str, Params]]) -> None:
     """Subscribe to all events of an endpoint, and send these requests as well."""
     known = (*SUBSCRIBED, *(name for name in OPTIONAL if session.has.get(name)))
+    unknown = [name for name in OPTIONAL if name not in session.has]
     await session.request_all([*(_subscription(endpoint_id, name) for name in known), *more])
-    for name in OPTIONAL:
-        if name not in session.has:
-            await _try_to_subscribe(session, endpoint_id, name)
+    for name in unknown:
+        async with session.trying:
+            if name not in session.has:
+                await _try_to_subscribe(session, endpoint_id, name)
+                continue
+        if session.has[name]:  # Another endpoint has tried it meanwhile.
+            await session.request(*_subscription(endpoint_id, name))
 
 
 async def _learn_events(session: Session, object_id: str) -> None:
@@ -209,11 +214,12 @@ async def _learn_events(session: Session, object_id: str) -> None:
 
     The endpoint is subscribed to them already, if there are any. So the subscription that tries it is ended again.
     """
-    for name in OPTIONAL:
-        if name not in session.has:
-            subscription = await _try_to_subscribe(session, object_id, name)
-            if subscription is not None:
-                await session.request("unsubscribe", {"object": object_id, "subscription": subscription})
+    async with session.trying:
+        for name in OPTIONAL:
+            if name not in session.has:
+                subscription = await _try_to_subscribe(session, object_id, name)
+                if subscription is not None:
+                    await session.request("unsubscribe", {"object": object_id, "subscription": subscription})
 
 
 def _limiting(endpoint_id: str, limits: BandwidthLimits) -> Iterator[tuple[str, Params]]:

@@ -84,6 +84,8 @@ class Session:
         self.has: dict[str, bool] = {}
         """Whether the media server has an event that not all media servers have, by the event's name. It has only
         events that were tried."""
+        self.trying = trio.Lock()
+        """Held while such events are tried, so that endpoints which begin at once do not all try them."""
         self.full_until = -math.inf
         """Until then others are tried first, because the media server had no threads or file descriptors left."""
         self.failing_until = -math.inf

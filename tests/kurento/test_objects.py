@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 
 import pytest
 import trio
@@ -22,6 +23,7 @@ from roomfsm.kurento import (
     ObjectGone,
     RequestTimedOut,
     ResourcesExhausted,
+    WebRtcEndpoint,
     open_media_pool,
 )
 from roomfsm.kurento.events import OPTIONAL, SUBSCRIBED, MediaType
@@ -80,6 +82,38 @@ async def test_an_event_that_the_media_server_has_not_is_tried_once(
                     assert not await endpoint.is_paused(MediaType.VIDEO)
     asked = [r.params["type"] for r in server.requests if r.method == "subscribe" and r.params is not None]
     assert [name for name in asked if name in OPTIONAL] == list(OPTIONAL)
+
+
+@pytest.mark.parametrize("has", [False, True])
+async def test_endpoints_that_begin_at_once_try_an_event_once(
+    server: FakeServer, pool: MediaPool, has: bool, autojump_clock: MockClock
+) -> None:
+    if has:
+        server.values["subscribe"] = "subscription"
+    count = 3
+    with trio.fail_after(60):
+        async with pool.pipeline({}) as pipeline, AsyncExitStack() as stack:
+            server.hold("setMinVideoSendBandwidth")
+            endpoints: list[WebRtcEndpoint] = []
+            async with trio.open_nursery() as nursery:
+
+                async def begin() -> None:
+                    endpoints.append(await stack.enter_async_context(pipeline.endpoint(LIMITS)))
+
+                for _ in range(count):
+                    nursery.start_soon(begin)
+                for _ in range(count):
+                    await server.arrived("setMinVideoSendBandwidth")
+                await server.let_go("setMinVideoSendBandwidth")
+            asked = [
+                (r.params["object"], r.params["type"])
+                for r in server.requests
+                if r.method == "subscribe" and r.params is not None and r.params["type"] in OPTIONAL
+            ]
+            if has:
+                assert sorted(asked) == sorted((endpoint.id, name) for endpoint in endpoints for name in OPTIONAL)
+            else:
+                assert [name for _, name in asked] == list(OPTIONAL)
 
 
 async def test_the_set_up_of_an_endpoint_does_not_wait_for_each_reply(
