@@ -21,6 +21,7 @@ from roomfsm.mediaserver.sdp.offer import propose
 from tests.fuzz.dtls_client import DtlsClient
 from tests.fuzz.parsers import CREDENTIALS, LOCAL, joined
 from tests.mediaserver.peer import H264_KEYFRAME, OPUS, VP8_DELTA, VP8_KEYFRAME, redundant
+from tests.mediaserver.sdp.test_simulcast import offered
 
 FOLDER = Path(__file__).parent / "corpus"
 _TESTS = Path(__file__).parent.parent
@@ -48,8 +49,15 @@ def _stun() -> dict[str, bytes]:
     }
 
 
-def _packet(payload: bytes, *, first: int = 0x80, kind: int = 96, number: int = 1, between: bytes = b"") -> bytes:
-    return struct.pack("!BBHII", first, kind, number, number * 3000, 0x1234) + between + payload
+def _packet(
+    payload: bytes, *, first: int = 0x80, kind: int = 96, number: int = 1, between: bytes = b"", ssrc: int = 0x1234
+) -> bytes:
+    return struct.pack("!BBHII", first, kind, number, number * 3000, ssrc) + between + payload
+
+
+def _named(rid: str) -> bytes:
+    """A header extension that names a layer."""
+    return b"\xbe\xde\0\1" + bytes((0xA0, ord(rid), 0, 0))
 
 
 def _rtp() -> dict[str, bytes]:
@@ -111,7 +119,15 @@ a=fingerprint:sha-256 AA
 a=rtcp-mux
 a=rtpmap:111 opus/48000/2
 """
-    return {"short": short.encode()} | {path.stem: path.read_bytes() for path in files}
+    named = "a=rid:l send\na=rid:m send\na=rid:h send\na=simulcast:send l,x;~m;h recv q"
+    grouped = "a=ssrc-group:FID 1 11\na=ssrc-group:SIM 1 2 3\na=ssrc-group:FID 3 13\na=ssrc-group:SIM 4 5"
+    texts = {
+        "short": short,
+        "layers-named": offered(named),
+        "layers-grouped": offered(grouped),
+        "layers-both": offered(f"{grouped}\n{named}"),
+    }
+    return {name: text.encode() for name, text in texts.items()} | {path.stem: path.read_bytes() for path in files}
 
 
 def _candidates() -> dict[str, bytes]:
@@ -165,12 +181,21 @@ def _step(action: int, content: bytes) -> bytes:
 
 
 def _datagrams() -> dict[str, bytes]:
-    """The low two bits of a step say whose: publisher, viewer, half open, silent; the next three what is done."""
+    """The low two bits of a step say whose: publisher, viewer, half open, silent; the next three what is done.
+
+    With 64 it is the publisher of layers or its viewer.
+    """
     plain, strange, check, rtp_, rtcp_, wait = 0, 2 << 2, 3 << 2, 4 << 2, 6 << 2, 7 << 2
     hello = DtlsClient().take()[0]
     stream = b"".join(
         _step(rtp_, _packet(VP8_DELTA if number else VP8_KEYFRAME, number=number)) for number in range(1, 6)
     )
+    layers = b"".join(
+        _step(rtp_ | 64, _packet(VP8_KEYFRAME, first=0x90, number=number, between=_named(rid), ssrc=ssrc))
+        for number in (1, 2)
+        for ssrc, rid in enumerate("lhx", 1)
+    )
+    wait_long = _step(wait | 224, b"")
     return {
         "stream": stream,
         "lost": _step(rtp_, _packet(VP8_KEYFRAME)) + _step(rtp_, _packet(VP8_DELTA, number=40)) + _step(wait, b""),
@@ -186,6 +211,12 @@ def _datagrams() -> dict[str, bytes]:
         "silent-check": _step(check | 3 | 32, b"\0\1") + _step(plain | 3, hello),
         "stranger": b"".join(_step(strange, sent) for sent in (*_stun().values(), hello, _packet(OPUS))),
         "forged": _step(plain, _packet(VP8_KEYFRAME + bytes(16))) + _step(plain | 1, b"\x80\xc9\0\1" + bytes(20)),
+        "layers": layers + _step(rtcp_ | 65, rtcp.receiver_report(1, ()) + rtcp.nack(1, 2, [1, 2])) + wait_long,
+        "feedback": layers
+        + b"".join(_step(rtcp_ | 65, feedback) for feedback in _transport_feedback().values())
+        + wait_long
+        + layers,
+        "feedback-of-many": layers + _step(rtcp_ | 65, b"\x8f\xcd\0\6" + bytes(10) + b"\xff\xff" * 7) * 8,
         "silence": _step(wait | 224, b"") * 30 + _step(plain, b"\xff"),
     }
 
@@ -208,6 +239,61 @@ def _forwarding() -> dict[str, bytes]:
         "restart": b"".join(run) + packet(9000) + packet(9001, ssrc=0, later=64) + packet(1),
         "reports": b"".join(run) + act(250) + packet(20) + act(250),
     }
+
+
+def _estimator() -> dict[str, bytes]:
+    def send(count: int, later: int = 12) -> bytes:
+        return struct.pack("!BBBBI", 0, later, count, 200, 0)
+
+    def probe(wanted: int = 2_000_000, later: int = 12) -> bytes:
+        return struct.pack("!BB", 110, later) + wanted.to_bytes(3) + bytes(3)
+
+    def tell(count: int, apart: int = 20, lost: int = 0, *, more: int = 0, base: int = 0) -> bytes:
+        return struct.pack("!BBBhBBB", 144 | more, 1, count, apart, lost, 0, base)
+
+    steady = (send(10) + tell(10)) * 12
+    return {
+        "steady": steady,
+        "probe": steady + (probe() + send(10) + tell(11)) * 8,
+        "queue": steady + b"".join(send(10) + tell(10, 20 + 40 * turn) for turn in range(12)),
+        "losses": steady + (send(20) + tell(20, lost=0b01010101)) * 8,
+        "late": steady + send(20) + tell(20, lost=0xFF) + tell(20) + send(5) + tell(5),
+        "other-numbers": steady + tell(20, more=8) + tell(20, more=8, base=200) + send(3),
+        "clock-jumps": steady + tell(20, more=16, base=7) + send(10) + tell(10, -9000) + send(10) + tell(10),
+        "silence": steady + send(10, 255) + tell(0) + send(10, 255) + tell(10),
+    }
+
+
+def _layers() -> dict[str, bytes]:
+    rids = {name: index for index, name in enumerate("lmhx")}
+
+    def packet(
+        number: int, rid: str, ssrc: int = 0, *, way: int = 0, delta: int = 0, repair: bool = False
+    ) -> bytes:
+        action, who = 160 if repair else 0, ssrc or 1 + rids[rid]
+        return struct.pack("!BBHIBBBB", action, 1, number, number * 3000, who, rids[rid], way | repair, delta)
+
+    def act(action: int, first: int = 0, second: int = 0, *, later: int = 1) -> bytes:
+        return struct.pack("!BBHHIH", action, later, first, second, 0, 0)
+
+    named, grouped, unnamed, later = b"\0", b"\1", 32, act(250, later=64)
+    run = b"".join(packet(number, rid, delta=int(number != 10)) for number in (10, 11) for rid in "lmh")
+    ways = zip("lmhx", (2, 4, 14, 24), strict=True)
+    steps = {
+        "run": run,
+        "forms": b"".join(packet(10, rid, way=way) for rid, way in ways),
+        "not-offered": packet(10, "x") + packet(10, "l") + packet(11, "x", 1),
+        "renamed": run + packet(12, "l", 3) + packet(13, "h", 1),
+        "named-late": packet(10, "h", way=unnamed) + packet(11, "h") + packet(10, "l") + later,
+        "many": b"".join(packet(10 + ssrc, "lmh"[ssrc % 3], ssrc) for ssrc in range(1, 20)),
+        "repairs": run + packet(9, "l", 11, repair=True) + packet(9, "x", 12, repair=True),
+        "sizes": run + act(200) + later + packet(12, "l") + act(201, 1) + later,
+        "paused": run + act(226) + packet(12, "l") + act(226) + packet(13, "m") + act(240),
+        "estimates": run + act(210, 1) + later + packet(12, "l") + act(232, 10, 11),
+        "leaves": run + act(220) + packet(12, "l") + act(220) + packet(13, "h"),
+    }
+    groups = b"".join(packet(10, rid, way=unnamed) for rid in "lmhx") + later
+    return {name: named + course for name, course in steps.items()} | {"groups": grouped + groups}
 
 
 def _answers() -> dict[str, bytes]:
@@ -255,7 +341,9 @@ def write() -> None:
         "candidate": _candidates(),
         "datagrams": _datagrams(),
         "dtls": _dtls(),
+        "estimator": _estimator(),
         "forwarding": _forwarding(),
+        "layers": _layers(),
         "rtcp": _rtcp(),
         "red": _red(),
         "rtp": _rtp(),

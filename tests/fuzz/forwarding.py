@@ -15,12 +15,12 @@ from roomfsm.mediaserver.forwarding.track import Track
 from roomfsm.mediaserver.forwarding.viewer_path import ViewerPath
 from roomfsm.mediaserver.sdp.codec import Codec
 
-_VP8 = Codec(96, "VP8", 90000, "", "", ("nack", "nack pli", "goog-remb"))
-_MAX_PACKETS = 20
+VP8 = Codec(96, "VP8", 90000, "", "", ("nack", "nack pli", "goog-remb"))
+MAX_PACKETS = 20
 """So few that their numbers cannot come round: 20 jumps of less than 3000."""
 
 
-class _Outlet:
+class Outlet:
     """Keeps what each sink is sent by its sequence number."""
 
     def __init__(self) -> None:
@@ -48,7 +48,7 @@ class _Outlet:
         self.pending.clear()
 
 
-class _Browser:
+class Browser:
     """Publisher and viewer: counts the RTCP that it is sent."""
 
     receive_limits = send_limits = (0, 0)
@@ -68,9 +68,9 @@ class _Browser:
     def codec_mismatched(self, reason: str) -> None: ...
 
 
-def _sink(browser: _Browser) -> Sink:
+def open_sink(browser: Browser) -> Sink:
     sink = Sink(MediaKind.VIDEO, browser)
-    sink.codecs, sink.open = (_VP8,), True
+    sink.codecs, sink.open = (VP8,), True
     return sink
 
 
@@ -78,16 +78,16 @@ def forward(data: bytes) -> None:
     """`data`: steps of 12 bytes. The first says what is done (a packet of one of two tracks comes, the sink moves
     between the tracks, a NACK or a keyframe request comes), the others are the numbers in the packet's header and
     its payload."""
-    outlet, browser = _Outlet(), _Browser()
+    outlet, browser = Outlet(), Browser()
     tracks = [Track(MediaKind.VIDEO, outlet, browser) for _ in range(2)]
     for track in tracks:
-        track.negotiated(_VP8, 0)
-    moving, staying = _sink(browser), _sink(browser)
+        track.negotiated(VP8, 0)
+    moving, staying = open_sink(browser), open_sink(browser)
     moving.follow(tracks[0])
     staying.follow(tracks[0])
     seen: set[tuple[Track, int, bytes]] = set()
     now = 0.0
-    for start in range(0, min(len(data), 12 * _MAX_PACKETS), 12):
+    for start in range(0, min(len(data), 12 * MAX_PACKETS), 12):
         step = data[start : start + 12].ljust(12, b"\0")
         action, now = step[0], now + step[1] / 64
         outlet.time = now

@@ -32,6 +32,9 @@ _RUNS = 1000
 """After so many inputs the engine and its peers are made anew."""
 _COOKIE = 0x2112A442
 _OFFERS = Path(__file__).parent.parent / "mediaserver" / "sdp" / "offers"
+_LAYERS = "a=rid:l send\r\na=rid:h send\r\na=simulcast:send l;h\r\n"
+_RID_ID = 10
+_SMALL = b"\xbe\xde\0\1" + bytes((_RID_ID << 4, ord("l"), 0, 0))
 _SETTINGS = EngineSettings(host="127.0.0.1", max_addresses=4, nack_ring=64)
 
 
@@ -65,15 +68,17 @@ class _Engine(Engine):
 class _Browser:
     """One peer's other end: an address, and the keys once it is connected."""
 
-    def __init__(self, engine: _Engine, role: str) -> None:
-        """`role`: publisher or viewer."""
+    def __init__(self, engine: _Engine, role: str, lines: str = "", source: _Browser | None = None) -> None:
+        """`role`: publisher or viewer. `lines` come behind the m-line of video."""
         self.engine = engine
         self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self.socket.bind(("127.0.0.1", 0))
         self.address: Address = self.socket.getsockname()
         self.dtls = DtlsClient()
         self.peer: Peer = engine.open_peer(RecordingObserver())
-        offer = (_OFFERS / f"chromium_{role}.sdp").read_text()
+        if source is not None:
+            source.peer.connect(self.peer)
+        offer = (_OFFERS / f"chromium_{role}.sdp").read_text() + lines
         ours = self.dtls.digest.hex(":").upper()
         self.answer = self.peer.process_offer(re.sub("(?<=a=fingerprint:sha-256 )[0-9A-F:]+", ours, offer))
         self.outbound: Session | None = None
@@ -121,7 +126,10 @@ class _Browser:
 
 
 class Live:
-    """A publisher with a viewer, a peer in its handshake and one not heard yet, and a stranger's address."""
+    """A publisher with a viewer, a peer in its handshake and one not heard yet, and a stranger's address.
+
+    A further publisher sends layers, and its viewer tells when packets come.
+    """
 
     _current: ClassVar[Live | None] = None
 
@@ -143,9 +151,14 @@ class Live:
         self.viewer = _Browser(self.engine, "viewer")
         self.half_open = _Browser(self.engine, "viewer")
         self.silent = _Browser(self.engine, "viewer")
-        self.browsers = [self.publisher, self.viewer, self.half_open, self.silent]
-        self.publisher.connect()
-        self.viewer.connect()
+        self.layered = _Browser(self.engine, "publisher", _LAYERS)
+        self.estimated = _Browser(self.engine, "viewer", source=self.layered)
+        self.browsers = [
+            *(self.publisher, self.viewer, self.half_open, self.silent, self.layered, self.estimated),
+        ]
+        assert self.estimated.peer.path.estimator is not None
+        for browser in (self.publisher, self.viewer, self.layered, self.estimated):
+            browser.connect()
         self.half_open.check(b"\0\1", b"", True)
         self.publisher.peer.connect(self.viewer.peer)
         self.stranger: Address = ("127.0.0.2", 9)
@@ -169,7 +182,7 @@ class Live:
         self._check()
 
     def _step(self, action: int, content: bytes) -> None:
-        engine, browser = self.engine, self.browsers[action & 3]
+        engine, browser = self.engine, self.browsers[4 + (action & 1) if action & 64 else action & 3]
         match action >> 2 & 7:
             case 0 | 1:
                 browser.send(content)
@@ -195,14 +208,17 @@ class Live:
         assert len(engine.by_ufrag) == engine.peers == len(self.browsers)
         assert len(engine.by_address) <= len(self.browsers) * _SETTINGS.max_addresses
         assert not engine.pending
-        for browser in (self.publisher, self.viewer):
+        for browser in (self.publisher, self.viewer, self.layered, self.estimated):
             browser.check(b"\0\1", b"\x80\x2a\0\x08" + bytes(8), True)
             assert browser.peer.stats().dtls_state is DtlsState.CONNECTED
         refused = dict(engine.stats().refused)
         engine.time += 0.4  # A new SSRC takes over from one that is silent.
         self._number += 1
-        head = struct.pack("!BBHII", 0x80, 96, self._number & 0xFFFF, self._number * 3000 & 0xFFFFFFFF, 0x5EED)
-        self.publisher.send(self.publisher.protected(head + VP8_KEYFRAME, rtcp=False))
+        for browser, first, extension in ((self.publisher, 0x80, b""), (self.layered, 0x90, _SMALL)):
+            head = struct.pack(
+                "!BBHII", first, 96, self._number & 0xFFFF, self._number * 3000 & 0xFFFFFFFF, 0x5EED
+            )
+            browser.send(browser.protected(head + extension + VP8_KEYFRAME, rtcp=False))
         engine.send_all()
         assert engine.stats().refused == refused
         engine.sent.clear()

@@ -34,8 +34,11 @@ from roomfsm.mediaserver.rtp.vp8 import UNCHANGED
 from roomfsm.mediaserver.sdp.answer import LocalEnd, accept, write_answer
 from roomfsm.mediaserver.sdp.description import Direction, parse_offer
 from roomfsm.mediaserver.sdp.offer import propose, read_answer
+from roomfsm.mediaserver.sdp.simulcast import MAX_LAYERS
 from tests.fuzz.dtls_client import DtlsClient
+from tests.fuzz.estimator import estimator
 from tests.fuzz.forwarding import forward
+from tests.fuzz.layers import layers
 from tests.fuzz.live import Live
 from tests.mediaserver.rtp.transport_cc_reader import read_feedback
 
@@ -185,13 +188,17 @@ def fuzz_sdp(data: bytes) -> None:
     text = data.decode(errors="replace")
     try:
         offer = parse_offer(text)
-        agreement = accept(offer, {}, {})
+        agreement = accept(offer, {}, {}, layered=True, numbered=True)
         answer = write_answer(offer, agreement, LOCAL, CREDENTIALS[: len(agreement.transports)])
     except (SdpError, NoCommonCodec):
         return
     again = parse_offer(answer)
     assert [section.media for section in again.sections] == [section.media for section in offer.sections]
     assert len(answer) < 3 * len(text) + 2000
+    for media in agreement.media:
+        names = [layer.name for layer in media.layers]
+        assert len(names) != 1
+        assert len(set(names)) == len(names) <= MAX_LAYERS
 
 
 def fuzz_answer(data: bytes) -> None:
@@ -288,7 +295,9 @@ PARSERS: Mapping[str, Callable[[bytes], None]] = {
     "candidate": fuzz_candidate,
     "datagrams": fuzz_datagrams,
     "dtls": fuzz_dtls,
+    "estimator": estimator,
     "forwarding": forward,
+    "layers": layers,
     "red": fuzz_red,
     "rtcp": fuzz_rtcp,
     "rtp": fuzz_rtp,

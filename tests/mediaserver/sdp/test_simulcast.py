@@ -1,6 +1,8 @@
 """Simulcast in offers and answers (RFC 8853, RFC 5576)."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from roomfsm.mediaserver.base.kinds import MediaKind
 from roomfsm.mediaserver.ice.lite import Credentials
@@ -106,3 +108,46 @@ def test_only_sound_layers_count(lines: list[str], names: list[str]) -> None:
         attribute, _, content = line.partition(":")
         sent.read(attribute, content)
     assert [layer.name for layer in sent.layers()] == names
+
+
+@given(st.permutations(f"{NAMED}\n{GROUPED}\na=rid:x recv\na=ssrc-group:FEC-FR 1 21".splitlines()))
+def test_the_order_of_the_lines_says_nothing(lines: list[str]) -> None:
+    layers, answer = answered(offered("\n".join(lines)))
+    assert [layer.rid for layer in layers] == ["l", "m", "h"]
+    assert answer[-1] == "a=simulcast:recv l;m;h"
+    layers, _ = answered(offered("\n".join(line for line in lines if "group" in line)))
+    assert layers == (Layer("", 1, 11), Layer("", 2, 0), Layer("", 3, 13))
+
+
+@pytest.mark.parametrize("lines", [NAMED, GROUPED])
+def test_lines_that_come_twice_say_nothing_new(lines: str) -> None:
+    assert answered(offered(f"{lines}\n{lines}"))[0] == answered(offered(lines))[0]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "a=rid:r{} send",
+        "a=rid:r{} recv",
+        "a=simulcast:send r{0};q{0}",
+        "a=ssrc-group:SIM {0} 1{0} 2{0} 3{0} 4{0}",
+        "a=ssrc-group:FID {0} 1{0}",
+    ],
+)
+def test_thousands_of_lines_are_not_remembered(line: str) -> None:
+    sent = SentLayers()
+    for number in range(1, 5000):
+        attribute, _, content = line.format(number).removeprefix("a=").partition(":")
+        sent.read(attribute, content)
+    assert len(sent._rids) <= 16
+    assert len(sent._groups) <= 16
+    assert sent.layers() == ()
+    many = "\n".join(line.format(number) for number in range(1, 5000))
+    _, answer = answered(offered(many))
+    assert len(answer) < 30
+
+
+def test_a_line_with_thousands_of_layers_is_answered_with_one_layer() -> None:
+    names = ";".join(f"r{number}" for number in range(5000))
+    assert answered(offered(f"a=rid:r1 send\na=rid:r2 send\na=simulcast:send {names}"))[0] == ()
+    assert answered(offered(f"a=ssrc-group:SIM {' '.join(map(str, range(1, 5000)))}"))[0] == ()
