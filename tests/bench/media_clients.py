@@ -36,6 +36,8 @@ _READ_INTERVAL = 0.02
 """Seconds between two rounds of reading: far less than the sockets' buffers hold."""
 _CHECK_INTERVAL = 2.5
 _SOCKETS_A_TURN = 16
+_WARM_UP = 0.5
+"""Seconds before and after the keyframe that starts the viewers."""
 _REPORT = rtcp.receiver_report(3333, ()) + rtcp.source_description(3333, "viewer")
 """With every check: browsers report more often still."""
 
@@ -108,7 +110,7 @@ class Audience:
     async def align(self, sent: Iterable[PacketId]) -> None:
         """Learn every viewer's numbering from its newest packets and the newest of those `sent`."""
         await trio.sleep(0.5)
-        last = dict(sent)
+        last = dict(iter(sent))
         for viewer in self._viewers.values():
             viewer.shift = {kind: last[kind] - number for kind, number in viewer.last.items() if kind in last}
 
@@ -188,6 +190,17 @@ async def publish(publisher: TestPeer, load: Load, seconds: float, sent_at: Muta
         sent_at[payload_type, number] = time.time_ns()
         publisher.send_rtp(payload, ssrc=ssrc, sequence_number=number, timestamp=int(at * 90000))
     return len(schedule)
+
+
+async def warm_up(publisher: TestPeer, load: Load, audience: Audience) -> None:
+    """Send the load for a second, with a keyframe in the middle that starts the audience. Then the audience learns
+    how its packets are numbered."""
+    await publish(publisher, load, _WARM_UP, {})
+    for payload in keyframe():
+        publisher.send_rtp(payload)
+    warm: dict[PacketId, int] = {}
+    await publish(publisher, load, _WARM_UP, warm)
+    await audience.align(warm)
 
 
 def percentile(values: Sequence[float], percent: float) -> float:

@@ -111,7 +111,7 @@ async def _until_listening(url: SplitResult) -> None:
 
 
 class MediaServer(ABC):
-    """One stream and its viewers on a running server."""
+    """Streams and their viewers on a running server."""
 
     def __init__(self, process: trio.Process) -> None:
         self._process = psutil.Process(process.pid)
@@ -137,12 +137,12 @@ class MediaServer(ABC):
         return sum(process.num_threads() for process in self._processes())
 
     @abstractmethod
-    async def publish(self, publisher: TestPeer) -> None:
-        """Connect the source."""
+    async def publish(self, publisher: TestPeer) -> Any:
+        """Connect a source; returns what it is called."""
 
     @abstractmethod
-    async def view(self, viewer: TestPeer) -> str:
-        """Connect a viewer; returns what it is called."""
+    async def view(self, viewer: TestPeer, source: Any = None) -> str:
+        """Connect a viewer of this source, or of the newest one; returns what it is called."""
 
     @abstractmethod
     async def leave(self, viewer: str) -> None:
@@ -172,14 +172,16 @@ class Roomfsm(MediaServer):
         parameters = {"mediaPipeline": self._pipeline, **options}
         return await self._call("create", type="WebRtcEndpoint", constructorParams=parameters)
 
-    async def publish(self, publisher: TestPeer) -> None:
-        self._pipeline = await self._call("create", type="MediaPipeline")
+    async def publish(self, publisher: TestPeer) -> str:
+        if not self._pipeline:
+            self._pipeline = await self._call("create", type="MediaPipeline")
         self._source = await self._endpoint()
         await publisher.accept(await self._invoke(self._source, "processOffer", offer=publisher.offer))
+        return self._source
 
-    async def view(self, viewer: TestPeer) -> str:
+    async def view(self, viewer: TestPeer, source: str | None = None) -> str:
         endpoint = await self._endpoint()
-        await self._invoke(self._source, "connect", sink=endpoint)
+        await self._invoke(source or self._source, "connect", sink=endpoint)
         await viewer.accept(await self._invoke(endpoint, "processOffer", offer=viewer.offer))
         return endpoint
 
@@ -217,7 +219,7 @@ class Janus(MediaServer):
         handle: int = answer["data"]["id"]
         return handle
 
-    async def publish(self, publisher: TestPeer) -> None:
+    async def publish(self, publisher: TestPeer) -> int:
         if not self._session:
             self._session = (await self._ask(janus="create"))["data"]["id"]
         handle = await self._attach()
@@ -232,13 +234,15 @@ class Janus(MediaServer):
         await publisher.accept(joined["jsep"]["sdp"], full_agent=True)
         with trio.fail_after(_PATIENCE):
             await up.receive()
+        return self._feed
 
-    async def view(self, viewer: TestPeer) -> str:
+    async def view(self, viewer: TestPeer, source: int | None = None) -> str:
         handle = await self._attach()
+        streams = [{"feed": source or self._feed}]
         attached = await self._ask(
             janus="message",
             handle_id=handle,
-            body={"request": "join", "room": 1, "ptype": "subscriber", "streams": [{"feed": self._feed}]},
+            body={"request": "join", "room": 1, "ptype": "subscriber", "streams": streams},
         )
         # Janus offers what the source sends, under the source's payload types: the test peers' own.
         await self._ask(
@@ -324,7 +328,7 @@ def _configure_janus(folder: Path, port: int, event_loops: int) -> None:
         """
     )
     (folder / "janus.plugin.videoroom.jcfg").write_text(
-        """room-1: { publishers = 2 bitrate = 10000000 audiocodec = "opus" videocodec = "vp8" }"""
+        """room-1: { publishers = 100 bitrate = 10000000 audiocodec = "opus" videocodec = "vp8" }"""
     )
     (folder / "janus.transport.websockets.jcfg").write_text(
         f"""general: {{ ws = true ws_ip = "127.0.0.1" ws_port = {port} wss = false }}"""

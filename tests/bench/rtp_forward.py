@@ -21,15 +21,13 @@ import trio
 from pylibsrtp import Policy, Session
 
 from roomfsm.peer import VIDEO_SSRC
-from tests.bench.media_clients import VIDEO_SIZE, Load, PacketId, keyframe, open_audience, percentile, publish
+from tests.bench.media_clients import VIDEO_SIZE, Load, open_audience, percentile, publish, warm_up
 from tests.bench.media_servers import HOST, OpenServer, servers
 from tests.bench.processes import allow_sockets, pin
 from tests.mediaserver.peer import open_test_peer
 
 SETTLED = 6.0
 """Seconds after which our server has freed what the first viewer's handshake needed, so that all count alike."""
-WARM_UP = 0.5
-"""Seconds before and after the keyframe that starts the viewers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,12 +69,7 @@ async def measure(
             audience.add(viewer)
         if pinned:
             server.pin()
-        await publish(publisher, load, WARM_UP, {})
-        for payload in keyframe():
-            publisher.send_rtp(payload)
-        warm: dict[PacketId, int] = {}
-        await publish(publisher, load, WARM_UP, warm)
-        await audience.align(warm)
+        await warm_up(publisher, load, audience)
         cpu = server.cpu()
         packets = await publish(publisher, load, seconds, audience.sent_at)
         await audience.wait_for(packets * viewers)
