@@ -380,6 +380,15 @@ class WebRtcEndpoint:
         found = await self._invoke("getLayersWanted")
         return tuple(str(name) for name in found) if isinstance(found, list) else None
 
+    async def is_viewed_by(self, participant: str) -> None:
+        """Say who views: all that one participant views at a media server comes over one path.
+
+        This must come before the negotiation. It does nothing with a media server that takes one layer, such as
+        Kurento.
+        """
+        if self._session.has.get(LayersWanted.__name__):
+            await self._invoke("setParticipant", {"participant": participant})
+
     async def show_picture(self, size: PictureSize) -> None:
         """Say how large the endpoint's browser shows the picture, so that a fitting layer of it is sent.
 

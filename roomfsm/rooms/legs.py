@@ -602,6 +602,7 @@ class View(Leg):
         async with endpoints.sink(self.stream, self.left, self.at) as (source, endpoint):
             self._source, self.at = source, source.at
             if self.left is None:
+                await endpoint.is_viewed_by(self.participant.id)
                 await self._show(endpoint)
                 await self._connect(source, endpoint)
             else:

@@ -166,6 +166,10 @@ class FakeEndpoint:
         await trio.lowlevel.checkpoint()
         return self.layers
 
+    async def is_viewed_by(self, participant: str) -> None:
+        await trio.lowlevel.checkpoint()
+        self.viewer = participant
+
     async def show_picture(self, size: PictureSize) -> None:
         await trio.lowlevel.checkpoint()
         self.calls.append(f"show {size}")

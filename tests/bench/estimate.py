@@ -95,7 +95,7 @@ def _row(scene: Scene, seeds: int) -> str:
 
 def _costs() -> str:
     """The median times to read a feedback about twelve packets, to take it, and to give one number."""
-    estimator = PathEstimator(EngineSettings())
+    estimator = PathEstimator(EngineSettings()).open_transport()
     now, count, rounds = 100.0, 12, 1000
     numbered, read, taken = [], [], []
     for index in range(rounds):

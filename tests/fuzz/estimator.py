@@ -18,22 +18,25 @@ _MAX_PORTION = 0.05 * constants.MAX_BITRATE / 8
 def estimator(data: bytes) -> None:
     """`data`: steps of 8 bytes: packets are sent, a probe is due, or feedback comes about the last packets sent.
 
-    The first byte says what is done, the second how much later; the others are sizes, numbers and times.
+    The first byte says what is done and on which of two transports, the second how much later; the others are
+    sizes, numbers and times.
     """
     settings = EngineSettings()
     path = PathEstimator(settings)
-    now, newest = 1000.0, 0
+    transports = [path.open_transport(), path.open_transport()]
+    sent, now = [0, 0], 1000.0
     for start in range(0, min(len(data), 8 * _MAX_STEPS), 8):
         step = data[start : start + 8].ljust(8, b"\0")
         action, now = step[0], now + step[1] / 256
+        transport, newest = transports[action & 1], sent[action & 1]
         if action < 110:
             for _ in range(step[2] % 40):
-                newest = path.number(step[3] * 6 + 1, now)
+                newest = transport.number(step[3] * 6 + 1, now)
         elif action < 140:
-            octets = path.probe(now, int.from_bytes(step[2:5]))
+            octets = transport.probe(now, int.from_bytes(step[2:5]))
             assert 0 <= octets <= _MAX_PORTION
             if octets:
-                newest = path.number(octets, now)
+                newest = transport.number(octets, now)
         else:
             count, step_of_time = step[2] % 60, int.from_bytes(step[3:5], signed=True) >> (action & 7)
             arrivals = [
@@ -41,6 +44,7 @@ def estimator(data: bytes) -> None:
             ]
             base = newest - count + 1 + (step[7] - 0x100 if action & 8 else 0)
             reference = int(now * 1000 / 64) + (step[7] << 16 if action & 16 else 0)
-            path.feedback(TransportFeedback(base & 0xFFFF, reference & 0xFFFFFF, start & 0xFF, arrivals), now)
+            transport.feedback(TransportFeedback(base & 0xFFFF, reference & 0xFFFFFF, start & 0xFF, arrivals), now)
+        sent[action & 1] = newest
         known = path.bitrate(now)
         assert known is None or settings.min_path_estimate <= known <= constants.MAX_BITRATE

@@ -156,7 +156,7 @@ class Live:
         self.browsers = [
             *(self.publisher, self.viewer, self.half_open, self.silent, self.layered, self.estimated),
         ]
-        assert self.estimated.peer.path.estimator is not None
+        assert self.estimated.peer.path.transport is not None
         for browser in (self.publisher, self.viewer, self.layered, self.estimated):
             browser.connect()
         self.half_open.check(b"\0\1", b"", True)

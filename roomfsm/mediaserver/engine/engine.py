@@ -25,6 +25,7 @@ from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Protocol
+from weakref import WeakValueDictionary
 
 import trio
 
@@ -54,6 +55,7 @@ from roomfsm.mediaserver.engine.peer import Peer
 from roomfsm.mediaserver.engine.port import Port
 from roomfsm.mediaserver.engine.stats import EngineStats, PeerStats
 from roomfsm.mediaserver.engine.transport import Transport
+from roomfsm.mediaserver.forwarding.shared_path import SharedPath
 from roomfsm.mediaserver.forwarding.sink import Group, Sink
 from roomfsm.mediaserver.forwarding.surroundings import Attended
 from roomfsm.mediaserver.ice.lite import host_candidates
@@ -152,6 +154,8 @@ class Engine(Port):
         self.nursery: trio.Nursery | None = None
         """The tasks of transports that have a port of their own; None while the engine is not open."""
         self._peers: set[Peer] = set()
+        self._paths = WeakValueDictionary[str, SharedPath]()
+        """The paths that several peers share, by their names, as long as one of these peers exists."""
         self._sender = udp.BurstSender(sock, self.now)
         self._fanout = Fanout(self._sender)
         self._received = 0
@@ -199,6 +203,11 @@ class Engine(Port):
 
     def now(self) -> float:
         return trio.current_time()
+
+    def shared_path(self, name: str) -> SharedPath:
+        if (path := self._paths.get(name)) is None:
+            path = self._paths[name] = SharedPath(self.settings)
+        return path
 
     def forget(self, peer: Peer) -> None:
         self._peers.discard(peer)

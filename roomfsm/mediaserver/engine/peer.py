@@ -40,6 +40,7 @@ from roomfsm.mediaserver.engine.own_port import OwnPort
 from roomfsm.mediaserver.engine.stats import PeerStats
 from roomfsm.mediaserver.engine.transport import Network, Transport
 from roomfsm.mediaserver.forwarding.picture_gate import Picture, PictureGate
+from roomfsm.mediaserver.forwarding.shared_path import SharedPath
 from roomfsm.mediaserver.forwarding.simulcast import Simulcast
 from roomfsm.mediaserver.forwarding.sink import Sink
 from roomfsm.mediaserver.forwarding.surroundings import Outlet
@@ -78,6 +79,9 @@ class PeerContext(Outlet, Network, Protocol):
 
     def open_port(self) -> OwnPort:
         """Open a UDP socket for one transport. Raises `OSError`."""
+
+    def shared_path(self, name: str) -> SharedPath:
+        """The path with that name, as long as somebody has it."""
 
     def forget(self, peer: "Peer") -> None: ...
 
@@ -401,6 +405,14 @@ class Peer:
         self._check_open()
         self._sinks[kind].follow(source)
 
+    def share_path(self, name: str) -> None:
+        """Share the path to the browser with all peers that call it by the same name.
+
+        Raises :class:`AlreadyNegotiated` after the negotiation.
+        """
+        self._check_unnegotiated()
+        self.path.share(self._context.shared_path(name))
+
     def resize_picture(self, size: PictureSize) -> None:
         """Note how large this peer's user sees the picture.
 
@@ -443,6 +455,7 @@ class Peer:
         for sink in self._sinks.values():
             with _CLOSING:
                 sink.follow(None)
+        self.path.close()
         for carried in self._transports:
             with _CLOSING:
                 carried.close()
@@ -500,7 +513,7 @@ class Peer:
 
     def rtcp_received(self, compound: bytes, now: float) -> None:
         try:
-            told = int(self._told.left(now)) if self.path.estimator is not None else 0
+            told = int(self._told.left(now)) if self.path.transport is not None else 0
             packets = rtcp.parse(compound, int(self._retransmissions.left(now)), told)
         except rtcp.RtcpError:
             self._context.refuse(Refusal.RTCP_MALFORMED)
@@ -517,9 +530,9 @@ class Peer:
                     self._retransmit(packet, now)
                 case rtcp.KeyframeRequest():
                     keyframe_wanted |= self._is_new_wish(packet)
-                case TransportFeedback() if self.path.estimator is not None:
+                case TransportFeedback() if self.path.transport is not None:
                     self._told.take(len(packet.arrivals), now)
-                    self.path.estimator.feedback(packet, now)
+                    self.path.transport.feedback(packet, now)
                 case rtcp.Remb():
                     self.path.estimated(packet.bitrate, now)
                 case rtcp.ReceiverReport():

@@ -9,11 +9,12 @@ nothing, the loss must be greater. A path with a long queue loses nothing at fir
 like a loss.
 
 A viewer of layers gets the smallest one before this is of use. Where we estimate the path ourselves
-(:mod:`~roomfsm.mediaserver.forwarding.bandwidth`), it is known whether that one fits, and sooner.
+(:mod:`~roomfsm.mediaserver.forwarding.bandwidth`), it is known whether that one fits, and sooner. Probes go on
+while the picture is paused, so it comes back soon after it fits, and is not tried while it does not.
 
-While nothing is sent nothing can be measured, because browsers repeat their last estimate. So the picture is tried
-again after a while, and stays if the path has carried it for some seconds. Each trial that fails costs the viewer
-some sound, so the time until the next trial doubles.
+Otherwise nothing can be measured while nothing is sent, because browsers repeat their last estimate. So the
+picture is tried again after a while, and stays if the path has carried it for some seconds. Each trial that fails
+costs the viewer some sound, so the time until the next trial doubles.
 """
 
 from enum import Enum
@@ -37,6 +38,8 @@ _GOOD_SOUND = 0.05
 _DOUBT = 2
 """If more sound is lost, the next trial begins so many times later. It is not given up, because a radio link may
 lose that much whatever is sent."""
+_SURE = 4
+"""If the smallest layer fits by our own estimate, the next trial begins so many times sooner."""
 
 
 class Picture(Enum):
@@ -68,9 +71,7 @@ class PictureGate:
         keyframe. `fits` says whether the smallest layer fits; None if that is not known.
         """
         if self.picture is Picture.PAUSED:
-            sound = path.loss(MediaKind.AUDIO, now)
-            doubt = 1 if sound is None or sound <= _GOOD_SOUND else _DOUBT
-            if now - self._since >= self._wait * doubt:
+            if fits is not False and now - self._since >= self._pause(path, fits, now):
                 self._become(Picture.TRIED, now)
         elif not sending:
             # While the picture waits for a keyframe, nothing is learned about the path.
@@ -84,15 +85,23 @@ class PictureGate:
         elif self._poor_since is None:
             self._poor_since = now
         elif now - self._poor_since >= self._patience / (1 if fits is None else _HASTE):
-            self._pause(now)
+            self._end(now)
         return self.picture
+
+    def _pause(self, path: ViewerPath, fits: bool | None, now: float) -> float:
+        """The seconds until the next trial."""
+        if fits:
+            return self._wait / _SURE
+        sound = path.loss(MediaKind.AUDIO, now)
+        return self._wait if sound is None or sound <= _GOOD_SOUND else self._wait * _DOUBT
 
     @property
     def _patience(self) -> float:
         patience = self._settings.picture_patience
         return patience / _HASTE if self.picture is Picture.TRIED else patience
 
-    def _pause(self, now: float) -> None:
+    def _end(self, now: float) -> None:
+        """Pause the picture."""
         settings = self._settings
         steady = self.picture is Picture.SENT and now - self._since >= settings.picture_longest_pause
         self._wait = (

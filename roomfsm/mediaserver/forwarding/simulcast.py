@@ -23,6 +23,7 @@ from roomfsm.mediaserver.base.boundary import Boundary
 from roomfsm.mediaserver.base.kinds import MediaKind, PictureSize
 from roomfsm.mediaserver.base.refusal import Refusal
 from roomfsm.mediaserver.forwarding.layer_choice import OURS, THEIRS, LayerChoice, Offered, lacking
+from roomfsm.mediaserver.forwarding.padding import send_padding
 from roomfsm.mediaserver.forwarding.sink import Sink
 from roomfsm.mediaserver.forwarding.stats import ReceivingStats
 from roomfsm.mediaserver.forwarding.surroundings import LayeredPublisher, Outlet
@@ -140,7 +141,8 @@ class _Watching:
         self._due = 0.0
         self.choice = choice
         self.lacks = 0.0
-        """The bitrate that the path would need for the next larger layer, in bit/s; 0 if none is of use."""
+        """What the path must carry for the next larger layer, with everything else, in bit/s; 0 if none is of
+        use."""
         self.present: _LayerTrack | None = None
         """The layer that the sink gets; None if it gets none."""
         self.next: _LayerTrack | None = None
@@ -151,14 +153,40 @@ class _Watching:
 
     def attend(self, now: float) -> bool:
         """Send padding if the estimator wants to probe. Returns whether it may want to again soon."""
-        estimator, present = self._sink.viewer.path.estimator, self.present
-        if estimator is None or present is None or not self.lacks:
+        transport, present = self._sink.viewer.path.transport, self.present
+        if transport is None or present is None or not self.lacks:
             return False
         if now < self._due:  # It is called more often than it has something to do.
             return True
         self._due = now + _PROBE_INTERVAL
-        if (octets := estimator.probe(now, round(self.lacks))) > 0:
+        if (octets := transport.probe(now, round(self.lacks))) > 0:
             present.track.pad(self._sink, octets, now)
+        return True
+
+
+class _Paused:
+    """A sink whose path is too slow for any layer. It probes the path, so that it goes on as soon as one fits."""
+
+    __slots__ = ("_due", "_outlet", "_sink", "lacks")
+
+    def __init__(self, sink: Sink, outlet: Outlet) -> None:
+        self._sink = sink
+        self._outlet = outlet
+        self._due = 0.0
+        self.lacks = 0.0
+        """What the path must carry for the smallest layer, with everything else, in bit/s."""
+
+    def attend(self, now: float) -> bool:
+        """Send padding if the estimator wants to probe. Returns whether it may want to again soon."""
+        sink = self._sink
+        transport = sink.viewer.path.transport
+        if transport is None or not (sink.paused and sink.open) or sink.source is None:
+            return False
+        if now < self._due:
+            return True
+        self._due = now + _PROBE_INTERVAL
+        if (octets := transport.probe(now, round(self.lacks))) > 0:
+            send_padding(sink, octets, now, self._outlet)
         return True
 
 
@@ -177,6 +205,8 @@ class Simulcast:
         """All sinks that follow this source, whether or not they get packets at present."""
         self._watching: dict[Sink, _Watching] = {}
         """Those of the sinks that get a layer or wait for one."""
+        self._paused: dict[Sink, _Paused] = {}
+        """Those of the sinks whose paths are too slow, and are probed."""
         self._by_rid = {one.layer.rid: one for one in self.layers if one.layer.rid}
         self._by_ssrc: dict[bytes, _LayerTrack] = {}
         for one in self.layers:
@@ -350,7 +380,11 @@ class Simulcast:
             return
         watching = self._watching[sink] = _Watching(sink, LayerChoice(self._outlet.settings))
         now = self._outlet.now()
-        take, wish = watching.choice.begin(self._offered(now), self._most(sink), _budget(sink, now), now)
+        offered, budget, most = self._offered(now), _budget(sink, now), self._most(sink)
+        if budget is None and sink.viewer.path.claim is not None and not sink.viewer.path.claim.is_first:
+            most = 0  # Nothing is known of the path, and another picture fills it already.
+        take, wish = watching.choice.begin(offered, most, budget, now)
+        self._claim(sink, offered, max(take, wish))
         watching.wish = self.layers[wish]
         watching.next = self.layers[take]
         watching.next.track.admit(sink)
@@ -358,6 +392,8 @@ class Simulcast:
 
     def readmit(self, sink: Sink, now: float) -> None:
         """Let a sink that was paused begin again with the smallest layer."""
+        if (paused := self._paused.pop(sink, None)) is not None:
+            self._outlet.attention.discard(paused)
         watching = self._watching.get(sink)
         if watching is None:
             watching = self._watching[sink] = _Watching(sink, LayerChoice(self._outlet.settings))
@@ -369,6 +405,10 @@ class Simulcast:
 
     def leave(self, sink: Sink) -> None:
         """Stop sending to a sink, which stays connected."""
+        if (paused := self._paused.pop(sink, None)) is not None:
+            self._outlet.attention.discard(paused)
+        if (claim := sink.viewer.path.claim) is not None:
+            claim.taken = 0.0
         watching = self._watching.pop(sink, None)
         if watching is None:
             return
@@ -411,13 +451,17 @@ class Simulcast:
 
     def smallest_fits(self, sink: Sink, now: float) -> bool | None:
         """Whether a sink's path carries the smallest layer, by our own estimate; None if that is not known."""
-        watching, estimator = self._watching.get(sink), sink.viewer.path.estimator
-        carried = None if estimator is None else estimator.bitrate(now)
-        if watching is None or watching.present is None or carried is None:
+        watching, transport, claim = self._watching.get(sink), sink.viewer.path.transport, sink.viewer.path.claim
+        carried = None if transport is None else transport.bitrate(now)
+        smallest = self.layers[0]
+        if claim is None or carried is None or not smallest.bitrate:
             return None
-        if watching.present is not self.layers[0]:
+        left = carried - claim.reserved_for_least
+        if sink.paused:
+            return left * OURS.spare >= smallest.bitrate
+        if watching is None or watching.present is not smallest:
             return None  # It will get a smaller one. Until then, losses say whether the path is too slow.
-        return carried >= _FITS * watching.present.bitrate
+        return left >= _FITS * smallest.bitrate
 
     def _present(self, sink: Sink) -> _LayerTrack | None:
         watching = self._watching.get(sink)
@@ -434,7 +478,28 @@ class Simulcast:
         for sink, watching in list(self._watching.items()):
             with _VIEWER:
                 self._choose(sink, watching, offered, now)
+        for sink in self.sinks:
+            if sink.paused:
+                self._probe_paused(sink, offered)
         self._tell_wanted(now)
+
+    def _probe_paused(self, sink: Sink, offered: Sequence[Offered]) -> None:
+        claim = sink.viewer.path.claim
+        if claim is None or not sink.open:
+            return
+        self._claim(sink, offered, None)
+        if sink not in self._paused:
+            self._paused[sink] = _Paused(sink, self._outlet)
+        paused = self._paused[sink]
+        paused.lacks = claim.reserved_for_least + offered[0].bitrate / OURS.spare
+        self._outlet.attention.add(paused)
+
+    def _claim(self, sink: Sink, offered: Sequence[Offered], taken: int | None) -> None:
+        """Claim for a sink what it needs of its path. `taken` is the index of a layer, or None if it gets none."""
+        if (claim := sink.viewer.path.claim) is not None:
+            claim.size = sink.size
+            claim.least = offered[0].bitrate
+            claim.taken = 0.0 if taken is None else offered[taken].bitrate
 
     def _order(self) -> None:
         """Put the smallest layer first. Browsers offer them in the order of their size or in the reverse order."""
@@ -473,21 +538,23 @@ class Simulcast:
             if now - self._began < _GATHERING:
                 take = wish  # It has not had time to come.
         else:
-            present, ours = self.layers.index(watching.present), sink.viewer.path.estimator is not None
+            present, claim = self.layers.index(watching.present), sink.viewer.path.claim
             take, wish = watching.choice.choose(
                 offered,
                 present,
                 most,
                 budget,
                 now,
-                margins=OURS if ours else THEIRS,
-                on_trial=not ours and _may_try(sink, now),
+                margins=THEIRS if claim is None else OURS,
+                on_trial=claim is None and _may_try(sink, now),
             )
             # A layer that has never come may not exist, because the picture is small.
             exists = take < most and self.layers[take + 1].greatest > 0
-            watching.lacks = lacking(offered, take, most) if ours and exists else 0.0
-            if watching.lacks:
+            watching.lacks = 0.0
+            if claim is not None and exists:
+                watching.lacks = claim.reserved + lacking(offered, take, most)
                 self._outlet.attention.add(watching)
+        self._claim(sink, offered, max(take, wish))
         watching.wish, wanted = self.layers[wish], self.layers[take]
         if watching.next is not None and watching.next is not wanted:
             watching.next.track.forget(sink)
@@ -536,5 +603,9 @@ def _may_try(sink: Sink, now: float) -> bool:
 
 def _budget(sink: Sink, now: float) -> float | None:
     """The bitrate that the viewer's path has for the picture, in bit/s; None if that is not known."""
+    path = sink.viewer.path
+    carried = None if path.transport is None else path.transport.bitrate(now)
+    if path.claim is not None and carried is not None:
+        return sink.limited(round(max(0.0, carried - path.claim.reserved)))
     estimate = sink.bitrate(now)
     return None if estimate is None else max(0.0, estimate - SOUND)

@@ -203,6 +203,8 @@ class Sink:
         if self.source is not None:
             self.source.leave(self)
             self.source.sinks.discard(self)
+            if self.kind is MediaKind.VIDEO and self.viewer.path.claim is not None:
+                self.viewer.path.claim.clear()
         self.source = source
         self._mismatched = False
         if source is not None:
@@ -302,10 +304,12 @@ class Sink:
         path = self.viewer.path
         # While a sink is paused its browser measures nothing, so the last estimate is used.
         estimate = path.limit(now) or (path.remb or None if self.paused else None)
-        if estimate is None:
-            return None
+        return None if estimate is None else self.limited(estimate)
+
+    def limited(self, bitrate: int) -> int:
+        """A bitrate within the limits that the viewer's owner has set, in bit/s."""
         least, greatest = self.viewer.send_limits
-        return max(least, min(estimate, greatest)) if greatest else max(least, estimate)
+        return max(least, min(bitrate, greatest)) if greatest else max(least, bitrate)
 
     def stats(self, ssrc: int) -> SendingStats:
         return SendingStats(

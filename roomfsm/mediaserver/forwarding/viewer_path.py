@@ -16,8 +16,9 @@ its losses have an allowance, because they cost all the others quality. Both are
 
 from roomfsm.mediaserver.base.kinds import ALL_KINDS, MediaKind
 from roomfsm.mediaserver.base.settings import EngineSettings
-from roomfsm.mediaserver.forwarding.bandwidth.estimator import PathEstimator
+from roomfsm.mediaserver.forwarding.bandwidth.estimator import PathTransport
 from roomfsm.mediaserver.forwarding.loss_window import LossWindow
+from roomfsm.mediaserver.forwarding.shared_path import Claim, SharedPath
 from roomfsm.mediaserver.ice.allowance import Allowance
 from roomfsm.mediaserver.rtp.rtcp import ReportBlock
 
@@ -65,8 +66,9 @@ class ViewerPath:
         "_remb",
         "_sent",
         "_settings",
+        "_shared",
         "_time",
-        "estimator",
+        "claim",
         "keyframes",
         "newest_round_trip",
         "rate",
@@ -75,6 +77,7 @@ class ViewerPath:
         "repairs",
         "round_trip",
         "to_server",
+        "transport",
     )
 
     def __init__(self, settings: EngineSettings) -> None:
@@ -95,8 +98,12 @@ class ViewerPath:
         """The allowance of keyframes for losses of this viewer."""
         self.relief = Allowance(1 / settings.viewer_keyframe_interval, settings.viewer_keyframe_burst)
         """The allowance of keyframes with which this viewer gets a smaller layer."""
-        self.estimator: PathEstimator | None = None
+        self._shared: SharedPath | None = None
+        """The path with the other viewers of the same participant; None if there are no others."""
+        self.transport: PathTransport | None = None
         """Our own estimate, if the viewer's browser tells when packets came. None if it estimates itself."""
+        self.claim: Claim | None = None
+        """What the picture needs of the path; None if the viewer's browser estimates itself."""
         self.to_server = False
         """Whether the viewer is another media server with viewers of its own (:meth:`leads_to_server`)."""
         self._sent: list[tuple[int, int, float]] = []
@@ -197,19 +204,34 @@ class ViewerPath:
         """Record the browser's estimate of the bitrate that it can receive."""
         self.remb, self._remb = bitrate, now
 
-    def number_packets(self) -> PathEstimator:
+    def share(self, path: SharedPath) -> None:
+        """Share the path with other viewers. Call this before :meth:`number_packets`."""
+        self._shared = path
+
+    def number_packets(self) -> PathTransport:
         """Estimate what the path carries from now on, by the transport-wide numbers of packets of video."""
-        if self.estimator is None:
-            self.estimator = PathEstimator(self._settings)
-        return self.estimator
+        if self.transport is None:
+            shared = self._shared or SharedPath(self._settings)
+            self._shared = shared
+            self.transport, self.claim = shared.estimator.open_transport(), shared.open_claim()
+        return self.transport
+
+    def close(self) -> None:
+        """Leave the path to the other viewers."""
+        if self.transport is not None:
+            self.transport.close()
+        if self._shared is not None and self.claim is not None:
+            self._shared.forget(self.claim)
+        self._shared = self.transport = self.claim = None
 
     def estimate(self, now: float) -> int | None:
         """The estimate of what the path carries in bit/s; None if there was none lately.
 
         It is our own if the browser tells us when packets came, and otherwise the browser's. Ours is about video,
-        so some room for sound is added.
+        so some room for sound is added. It is what this viewer can get while others of the same path get what they
+        get.
         """
-        if self.estimator is not None and (carried := self.estimator.bitrate(now)) is not None:
+        if self.transport is not None and (carried := self.transport.share(now)) is not None:
             return carried + SOUND
         return self.remb if now - self._remb <= _LIFE else None
 

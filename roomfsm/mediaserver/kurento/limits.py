@@ -20,6 +20,8 @@ class Limits:
     max_sessions: Count = 1000
     max_session_id: Count = 256
     """The most characters of a session id that a client chose."""
+    max_participant: Count = 256
+    """The most characters of the name of a participant to whom endpoints belong."""
     max_objects: Count = 50_000
     """The most pipelines and elements of all sessions."""
     max_endpoints: Count = 2000

@@ -27,6 +27,7 @@ from roomfsm.mediaserver.kurento.errors import (
     AnswerAlreadyProcessedError,
     GenerateOfferError,
     KeyframeNotSupportedError,
+    MarshallError,
     NoLocalSdpError,
     NoRemoteSdpError,
     NotImplementedByServerError,
@@ -220,6 +221,22 @@ class WebRtcEndpoint(ObservedEndpoint):
         """Note how large the browser shows the picture. Kurento does not have this operation."""
         self.peer.resize_picture(arguments.enumeration("size", PictureSize))
 
+    def set_participant(self, arguments: Arguments) -> None:
+        """Note whose browser this is, before it is negotiated.
+
+        All endpoints of a pipeline that belong to one participant share one path, which is estimated for all of
+        them. Kurento does not have this operation.
+        """
+        participant, limit = arguments.text("participant"), self.objects.limits.max_participant
+        if not 0 < len(participant) <= limit:
+            raise MarshallError(f"'participant' has 1 to {limit} characters, not {len(participant)}")
+        if self.pipeline is None:
+            return
+        try:
+            self.peer.share_path(f"{self.pipeline.id} {participant}")
+        except AlreadyNegotiated as error:
+            raise AlreadyNegotiatedError from error
+
     def get_stats(self, arguments: Arguments) -> dict[str, Any] | None:
         """Statistics, by id; null before the transport is connected."""
         wanted: tuple[str, ...] = tuple(MediaType)
@@ -310,6 +327,7 @@ class WebRtcEndpoint(ObservedEndpoint):
         "setIceTcp": set_ice_tcp,
         "setMtu": _NO_MTU,
         "setNetworkInterfaces": _ANNOUNCED,
+        "setParticipant": set_participant,
         "setPictureSize": set_picture_size,
         "setRembParams": set_remb_parameters,
         "setStunServerAddress": set_stun_server_address,

@@ -34,6 +34,7 @@ from roomfsm.mediaserver.engine.own_port import OwnPort
 from roomfsm.mediaserver.engine.peer import Peer
 from roomfsm.mediaserver.engine.stats import PeerStats
 from roomfsm.mediaserver.engine.transport import Transport
+from roomfsm.mediaserver.forwarding.shared_path import SharedPath
 from roomfsm.mediaserver.forwarding.sink import Group, Sink
 from roomfsm.mediaserver.forwarding.surroundings import Attended
 from roomfsm.mediaserver.ice.lite import Address, Path, host_candidates
@@ -104,6 +105,11 @@ class WorkerContext:
 
     def open_port(self) -> OwnPort:
         raise OSError("the worker has the ports")
+
+    def shared_path(self, name: str) -> SharedPath:
+        """A path of its own, because a worker takes no layers, and estimates no path."""
+        del name
+        return SharedPath(self.settings)
 
     def forget(self, peer: Peer) -> None: ...
 

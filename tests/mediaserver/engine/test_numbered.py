@@ -8,7 +8,7 @@ import trio
 
 from roomfsm.mediaserver.base.kinds import MediaKind
 from roomfsm.mediaserver.engine.engine import Engine, Peer
-from roomfsm.mediaserver.forwarding.bandwidth.estimator import PathEstimator
+from roomfsm.mediaserver.forwarding.bandwidth.estimator import PathTransport
 from roomfsm.mediaserver.rtp.extensions import ABS_SEND_TIME, RID, TRANSPORT_CC
 from roomfsm.mediaserver.rtp.transport_feedback import TransportFeedback, write_feedback
 from roomfsm.peer import VP8_TYPE
@@ -57,7 +57,7 @@ async def test_each_viewer_has_numbers_of_its_own_and_tells_when_packets_came(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     told: list[TransportFeedback] = []
-    monkeypatch.setattr(PathEstimator, "feedback", lambda _, report, now: told.append(report))
+    monkeypatch.setattr(PathTransport, "feedback", lambda _, report, now: told.append(report))
     async with (
         open_stage() as engine,
         join(engine, "sendonly", LAYERS) as publisher,
@@ -90,5 +90,5 @@ async def test_packets_without_use_for_numbers_have_the_send_time(source: tuple[
         publisher.client.send_rtp(VP8_KEYFRAME, extension=SMALL_LAYER if source else b"", marker=True)
         packet = await viewer.client.receive_rtp()
         assert packet.extension[4] == TIME_ID << 4 | 2
-        assert viewer.peer.path.estimator is None
+        assert viewer.peer.path.transport is None
         assert viewer.peer._sinks[MediaKind.VIDEO].number is None

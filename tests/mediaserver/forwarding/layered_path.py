@@ -11,8 +11,9 @@ from functools import partial
 from itertools import pairwise
 from typing import NamedTuple
 
+from roomfsm.mediaserver.base.kinds import PictureSize
 from roomfsm.mediaserver.base.settings import EngineSettings
-from roomfsm.mediaserver.forwarding.bandwidth.estimator import PathEstimator
+from roomfsm.mediaserver.forwarding.shared_path import SharedPath
 from roomfsm.mediaserver.rtp.transport_feedback import parse_feedback, write_feedback
 from tests.mediaserver.forwarding.virtual_path import AUDIO_INTERVAL, OVERHEAD, Link, World
 
@@ -41,11 +42,22 @@ def needed(layer: int, margin: float = MARGIN) -> int:
 
 
 class LayeredSender:
-    """A media server with one viewer."""
+    """A media server with one viewer. If another viewer shares its path, only one of them has sound."""
 
-    def __init__(self, world: World, down: Link, up: Link, *, feedback: float = FEEDBACK) -> None:
+    def __init__(
+        self,
+        world: World,
+        down: Link,
+        up: Link,
+        *,
+        feedback: float = FEEDBACK,
+        path: SharedPath | None = None,
+        sound: bool = True,
+    ) -> None:
         self.world, self.down, self.up = world, down, up
-        self.estimator = PathEstimator(EngineSettings())
+        path = path or SharedPath(EngineSettings())
+        self.estimator, self.claim = path.estimator.open_transport(), path.open_claim()
+        self._speaks = sound
         self.layer = 0
         """The layer that is sent; -1 if no picture is."""
         self.highest = len(LAYERS) - 1
@@ -65,7 +77,8 @@ class LayeredSender:
         self._arrivals: dict[int, float] = {}
         self._highest = self._told = -1
         self._count = 0
-        world.every(AUDIO_INTERVAL, self._awake(self._speak))
+        if sound:
+            world.every(AUDIO_INTERVAL, self._awake(self._speak))
         world.every(1 / FPS, self._awake(self._frame))
         world.every(STEP, self._awake(self._decide))
         world.every(feedback, self._tell)
@@ -121,18 +134,36 @@ class LayeredSender:
         self.estimates.append((now, estimate))
         layer = self.layer
         if estimate is not None:
-            up = max((one for one in range(len(LAYERS)) if needed(one) <= estimate), default=-1)
-            stay = max((one for one in range(len(LAYERS)) if needed(one, 1.0) <= estimate), default=-1)
+            up, stay = self._fitting(estimate, MARGIN), self._fitting(estimate, 1.0)
             layer = up if up > layer else min(layer, stay)
         layer = min(layer, self.highest)
+        self.claim.least, self.claim.taken = self._needed(0, 1.0), self._needed(layer, 1.0) if layer >= 0 else 0.0
         if layer != self.layer:
             self.layer, self._key_at = layer, now
         self.layers.append((now, layer))
-        if layer < self.highest and (padding := self.estimator.probe(now, needed(layer + 1))):
+        if layer < self.highest and (padding := self.estimator.probe(now, self._lacks(layer))):
             self.padding.append((now, padding))
             count = -(-padding // PADDING)
             for _ in range(count):
                 self._send(round(padding / count))
+
+    def _needed(self, layer: int, margin: float) -> int:
+        return needed(layer, margin) if self._speaks else round((needed(layer, 1.0) - AUDIO) * margin)
+
+    def _lacks(self, layer: int) -> int:
+        """What the path must carry for the layer after that one."""
+        reserved = self.claim.reserved if layer >= 0 else self.claim.reserved_for_least
+        return round(reserved + self._needed(layer + 1, MARGIN))
+
+    def _fitting(self, estimate: int, margin: float) -> int:
+        """The highest layer that fits; -1 if none does."""
+        fitting = -1
+        if self._needed(0, margin) <= estimate - self.claim.reserved_for_least:
+            fitting = 0
+        for layer in range(1, len(LAYERS)):
+            if self._needed(layer, margin) <= estimate - self.claim.reserved:
+                fitting = max(fitting, layer)
+        return fitting
 
     # The viewer
 
@@ -252,6 +283,27 @@ class Course(NamedTuple):
     feedback_loss: float = 0.0
     feedback: float = FEEDBACK
     """Seconds between two feedbacks."""
+
+
+def play_shared(
+    course: Course, views: Sequence[PictureSize], seconds: float, seed: int = 1
+) -> tuple[LayeredSender, ...]:
+    """Let one participant view several pictures over such a path. The first one has sound."""
+    world = World(seed)
+    down = Link(world, rate=course.rates[0][1], queue=course.queue, delay=course.delay, jitter=course.jitter)
+    up = Link(world, delay=course.delay, jitter=course.jitter)
+    path = SharedPath(EngineSettings())
+    senders = tuple(
+        LayeredSender(world, down, up, feedback=course.feedback, path=path, sound=not index)
+        for index in range(len(views))
+    )
+    for sender, size in zip(senders, views, strict=True):
+        sender.claim.size = size
+        sender.highest = 0 if size is PictureSize.SMALL else len(LAYERS) - 1
+    for time, rate in course.rates[1:]:
+        world.at(time, partial(down.change_rate, rate))
+    world.run(seconds)
+    return senders
 
 
 def play(

@@ -134,7 +134,15 @@ def test_the_threshold_follows_what_is_usual_within_its_range() -> None:
 
 def probe(rate: float = 400_000, media: float = 200_000) -> Probe:
     return Probe(
-        10.0, 0, delay=sampled(0.0), rate=rate, media=media, shown=media, wanted=MBIT, rise=constants.PROBE_RISE
+        10.0,
+        0,
+        delay=sampled(0.0),
+        rate=rate,
+        media=media,
+        others=0,
+        shown=media,
+        wanted=MBIT,
+        rise=constants.PROBE_RISE,
     )
 
 

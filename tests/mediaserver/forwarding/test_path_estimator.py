@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from roomfsm.mediaserver.base.settings import EngineSettings
 from roomfsm.mediaserver.forwarding.bandwidth import constants
-from roomfsm.mediaserver.forwarding.bandwidth.estimator import PathEstimator
+from roomfsm.mediaserver.forwarding.bandwidth.estimator import PathEstimator, PathTransport
 from roomfsm.mediaserver.rtp.transport_feedback import TransportFeedback
 from tests.examples import examples
 from tests.mediaserver.forwarding.layered_path import (
@@ -202,7 +202,7 @@ def test_beside_a_stream_that_does_not_give_way_the_rest_is_used(seed: int) -> N
 # Probes
 
 
-def sending(estimator: PathEstimator, begin: float, seconds: float, octets: int = 200) -> float:
+def sending(estimator: PathTransport, begin: float, seconds: float, octets: int = 200) -> float:
     """Send a packet every 10 ms, which takes 20 ms, with feedback every 50 ms. Returns the time at its end."""
     now = begin
     for _ in range(round(seconds / 0.05)):
@@ -218,14 +218,14 @@ def report(base: int, arrivals: list[float | None]) -> TransportFeedback:
 
 
 def test_nothing_is_known_and_nothing_is_probed_before_there_is_feedback() -> None:
-    estimator = PathEstimator(EngineSettings())
+    estimator = PathEstimator(EngineSettings()).open_transport()
     assert [estimator.number(100, 1.0) for _ in range(3)] == [0, 1, 2]
     assert estimator.bitrate(1.0) is None
     assert estimator.probe(1.0, MBIT) == 0
 
 
 def test_a_probe_sends_a_bounded_number_of_bytes_even_if_nothing_is_ever_heard_of_it() -> None:
-    estimator = PathEstimator(EngineSettings())
+    estimator = PathEstimator(EngineSettings()).open_transport()
     now = sending(estimator, 1.0, 2.0)
     arriving = 5 * 200 * 8 / 0.05
     asked = []
@@ -240,7 +240,7 @@ def test_a_probe_sends_a_bounded_number_of_bytes_even_if_nothing_is_ever_heard_o
 
 
 def test_nothing_is_probed_if_the_wanted_bitrate_fits() -> None:
-    estimator = PathEstimator(EngineSettings())
+    estimator = PathEstimator(EngineSettings()).open_transport()
     now = sending(estimator, 1.0, 2.0)
     known = estimator.bitrate(now)
     assert known is not None
@@ -249,14 +249,14 @@ def test_nothing_is_probed_if_the_wanted_bitrate_fits() -> None:
 
 
 def test_the_estimate_has_a_floor() -> None:
-    estimator = PathEstimator(EngineSettings(min_path_estimate=300_000))
+    estimator = PathEstimator(EngineSettings(min_path_estimate=300_000)).open_transport()
     now = sending(estimator, 1.0, 2.0)
     assert estimator.bitrate(now) == 300_000
 
 
 def test_while_nothing_is_sent_the_estimate_stays_and_without_answers_it_ends() -> None:
     settings = EngineSettings()
-    estimator = PathEstimator(settings)
+    estimator = PathEstimator(settings).open_transport()
     now = sending(estimator, 1.0, 2.0)
     assert estimator.bitrate(now + 1000) == estimator.bitrate(now)
     estimator.number(100, now + 1000)
@@ -268,7 +268,7 @@ def test_while_nothing_is_sent_the_estimate_stays_and_without_answers_it_ends() 
 
 
 def test_whoever_says_that_everything_comes_at_once_gets_no_higher_estimate_than_was_sent() -> None:
-    estimator = PathEstimator(EngineSettings())
+    estimator = PathEstimator(EngineSettings()).open_transport()
     sent, now = 0, 1.0
     for step in range(1200):
         base = estimator.number(1000, now)
@@ -301,7 +301,7 @@ def test_no_feedback_breaks_the_estimate(
     steps: list[tuple[int, int, int, list[int | None], float, int]],
 ) -> None:
     settings = EngineSettings()
-    estimator = PathEstimator(settings)
+    estimator = PathEstimator(settings).open_transport()
     now = 100.0
     for count, base, reference, times, pause, wanted in steps:
         for _ in range(count):
@@ -316,7 +316,7 @@ def test_no_feedback_breaks_the_estimate(
 
 
 def test_numbers_that_were_never_sent_are_passed_over() -> None:
-    estimator = PathEstimator(EngineSettings())
+    estimator = PathEstimator(EngineSettings()).open_transport()
     now = sending(estimator, 1.0, 2.0)
     known = estimator.bitrate(now)
     for base in (0, 300, 30_000, 65_000):
@@ -338,7 +338,7 @@ class Steady:
     """A sender of evenly spaced packets of 500 bytes, with feedback every 50 ms."""
 
     def __init__(self, reference: int = 0) -> None:
-        self.estimator = PathEstimator(EngineSettings())
+        self.estimator = PathEstimator(EngineSettings()).open_transport()
         self.now = 1.0
         self._reference = reference
 

@@ -37,8 +37,18 @@ class Viewer:
         self._expected = dict.fromkeys(MediaKind, 0.0)
         self._lost = dict.fromkeys(MediaKind, 0.0)
 
-    def live(self, seconds: float, loss: float, estimate: int | None = None, sound: float | None = None) -> None:
-        """`loss` is the lost fraction with the picture, and `sound` that of the sound while it is paused."""
+    def live(
+        self,
+        seconds: float,
+        loss: float,
+        estimate: int | None = None,
+        sound: float | None = None,
+        fits: bool | None = None,
+    ) -> None:
+        """`loss` is the lost fraction with the picture, and `sound` that of the sound while it is paused.
+
+        `fits` is whether the smallest layer fits by our own estimate.
+        """
         for _ in range(round(seconds / TICK)):
             self.now += TICK
             sent = self.gate.picture is not Picture.PAUSED
@@ -48,7 +58,7 @@ class Viewer:
                 self._report(MediaKind.VIDEO, 30, loss)
             if estimate is not None:
                 self.path.estimated(estimate, self.now)
-            picture = self.gate.judge(self.path, sent, self.now)
+            picture = self.gate.judge(self.path, sent, self.now, fits)
             if picture is Picture.PAUSED and sent:
                 self.path.paused()
             if not self.seen or self.seen[-1][0] is not picture:
@@ -109,6 +119,30 @@ def test_a_path_that_is_too_slow_loses_the_picture_within_seconds(loss: float, e
     picture, time = viewer.seen[-1]
     assert picture is Picture.PAUSED
     assert SETTINGS.picture_patience <= time <= SETTINGS.picture_patience + 2
+
+
+def test_a_picture_that_is_known_not_to_fit_is_not_tried_and_comes_back_soon_after_it_fits() -> None:
+    viewer = Viewer()
+    viewer.live(2, 0.0, fits=False)
+    assert [picture for picture, _ in viewer.seen] == [Picture.SENT, Picture.PAUSED]
+    viewer.live(2 * SETTINGS.picture_longest_pause, 0.0, fits=False)
+    assert len(viewer.seen) == 2
+    viewer.live(TICK, 0.0, fits=True)
+    assert [picture for picture, _ in viewer.seen[2:]] == [Picture.TRIED]
+    # It failed after all, and the next trial is a little later.
+    viewer.live(2, 0.0, fits=False)
+    failed = viewer.seen[-1][1]
+    viewer.live(20, 0.0, fits=True)
+    pictures = [picture for picture, _ in viewer.seen]
+    assert pictures[-3:] == [Picture.PAUSED, Picture.TRIED, Picture.SENT]
+    assert 2 <= viewer.seen[-2][1] - failed <= SETTINGS.picture_first_pause / 2
+
+
+def test_if_nothing_is_known_any_more_a_paused_picture_is_tried() -> None:
+    viewer = Viewer()
+    viewer.live(2, 0.0, fits=False)
+    viewer.live(SETTINGS.picture_first_pause, 0.0, fits=None)
+    assert viewer.gate.picture is Picture.TRIED
 
 
 def test_a_long_queue_that_loses_nothing_is_too_slow() -> None:

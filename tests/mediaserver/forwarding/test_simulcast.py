@@ -15,7 +15,8 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from roomfsm.mediaserver.base.kinds import MediaKind, PictureSize
 from roomfsm.mediaserver.base.refusal import Refusal
 from roomfsm.mediaserver.base.settings import EngineSettings
-from roomfsm.mediaserver.forwarding.bandwidth.estimator import PathEstimator
+from roomfsm.mediaserver.forwarding.bandwidth.estimator import PathTransport
+from roomfsm.mediaserver.forwarding.shared_path import SharedPath
 from roomfsm.mediaserver.forwarding.simulcast import Simulcast
 from roomfsm.mediaserver.forwarding.sink import Sink
 from roomfsm.mediaserver.forwarding.viewer_path import ViewerPath
@@ -57,8 +58,11 @@ class World(Recorder):
     def receiving_changed(self, kind: MediaKind, flowing: bool) -> None:
         self.flows.append(flowing)
 
-    def sink(self, size: PictureSize = PictureSize.LARGE) -> Sink:
+    def sink(self, size: PictureSize = PictureSize.LARGE, path: SharedPath | None = None) -> Sink:
         viewer = Watcher()
+        if path is not None:
+            viewer.path.share(path)
+            viewer.path.number_packets()
         sink = Sink(MediaKind.VIDEO, viewer)
         sink.codecs, sink.open, sink.size = (VP8,), True, size
         sink.follow(self.simulcast)
@@ -399,12 +403,12 @@ def test_a_path_that_may_carry_a_larger_layer_is_probed_with_packets_that_the_vi
     sink.viewer.path.number_packets()
     asked: list[int] = []
 
-    def probe(_: PathEstimator, now: float, wanted: int) -> int:
+    def probe(_: PathTransport, now: float, wanted: int) -> int:
         asked.append(wanted)
         return 2500
 
-    monkeypatch.setattr(PathEstimator, "bitrate", lambda _, now: 300_000)
-    monkeypatch.setattr(PathEstimator, "probe", probe)
+    monkeypatch.setattr(PathTransport, "bitrate", lambda _, now: 300_000)
+    monkeypatch.setattr(PathTransport, "probe", probe)
     world.run(1)
     wanted = world.simulcast.layers[2].bitrate / 0.95
     assert asked
@@ -431,17 +435,86 @@ def test_nobody_probes_for_a_layer_that_has_never_come(monkeypatch: pytest.Monke
     sink.viewer.path.number_packets()
     asked: list[int] = []
 
-    def probe(_: PathEstimator, now: float, wanted: int) -> int:
+    def probe(_: PathTransport, now: float, wanted: int) -> int:
         asked.append(wanted)
         return 0
 
-    monkeypatch.setattr(PathEstimator, "bitrate", lambda _, now: 300_000)
-    monkeypatch.setattr(PathEstimator, "probe", probe)
+    monkeypatch.setattr(PathTransport, "bitrate", lambda _, now: 300_000)
+    monkeypatch.setattr(PathTransport, "probe", probe)
     world.run(WAIT)
     assert asked == []
     world.active.add(HIGH)
     world.run(WAIT)
     assert asked
+
+
+def test_while_the_picture_is_paused_the_path_is_probed_with_padding_alone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    world = World()
+    world.run(1)
+    sink = world.sink(PictureSize.SMALL)
+    sink.viewer.path.number_packets()
+    carried = 50_000
+    asked: list[int] = []
+
+    def probe(_: PathTransport, now: float, wanted: int) -> int:
+        asked.append(wanted)
+        return 600
+
+    monkeypatch.setattr(PathTransport, "bitrate", lambda _, now: carried)
+    monkeypatch.setattr(PathTransport, "probe", probe)
+    world.run(1)
+    assert world.simulcast.smallest_fits(sink, world.time) is False
+    sink.pause()
+    sent = len(world.sent[sink])
+    world.run(1)
+    padding = world.sent[sink][sent:]
+    assert len(padding) > 20
+    assert {packet[1] & 0x7F for packet in padding} == {VP8.rtx}
+    assert {packet[0] for packet in padding} == {0xA0}
+    # All but the header is padding, and the last byte says so.
+    assert all(packet[-1] == len(packet) - 12 for packet in padding)
+    before = numbers(
+        [one for one in world.sent[sink][:sent] if one[1] & 0x7F == VP8.rtx]
+    )  # Some padding was sent with the picture.
+    assert numbers(padding) == list(range(before[-1] + 1, before[-1] + 1 + len(padding)))
+    smallest = world.simulcast.layers[0].bitrate
+    assert asked[-1] == pytest.approx(smallest / 0.95, rel=0.1)
+    # It fits when there is some room to spare, and then the picture may begin again.
+    carried = round(smallest * 1.02)
+    assert world.simulcast.smallest_fits(sink, world.time) is False
+    carried = round(smallest * 1.1)
+    assert world.simulcast.smallest_fits(sink, world.time) is True
+    sink.go_on(world.time)
+    world.run(1)
+    assert world.sizes(sink)[-1] == LOW
+    sink.pause()
+    world.run(1)
+    sink.follow(None)
+    world.run(0.1)
+    assert not world.attention
+
+
+def test_pictures_of_one_participant_leave_each_other_what_they_need(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two sources of the same layers, and one path that carries a large and a small one."""
+    world = World()
+    world.run(1)
+    path = SharedPath(EngineSettings())
+    large = world.sink(path=path)
+    small = world.sink(PictureSize.MEDIUM, path=path)
+    # Nothing is known yet, and the first picture has the middle layer.
+    assert world.sizes(small)[:1] in ([], [LOW])
+    rates = [one.bitrate for one in world.simulcast.layers]
+    monkeypatch.setattr(PathTransport, "bitrate", lambda _, now: (rates[2] + rates[0]) * 1.1)
+    world.run(WAIT + 2)
+    assert world.sizes(large)[-1] == HIGH
+    assert world.sizes(small)[-1] == LOW
+    # The one picture is not wanted any more, so the other one may be larger.
+    large.follow(None)
+    world.run(WAIT + 2)
+    assert world.sizes(small)[-1] == MIDDLE
+    assert_continues(world.sent[small])
 
 
 @pytest.mark.parametrize(("carried", "fits"), [(None, None), (50_000, False), (5_000_000, True)])
@@ -453,7 +526,7 @@ def test_our_estimate_says_whether_the_smallest_layer_fits(
     sink = world.sink(PictureSize.SMALL)
     assert world.simulcast.smallest_fits(sink, world.time) is None
     sink.viewer.path.number_packets()
-    monkeypatch.setattr(PathEstimator, "bitrate", lambda _, now: carried)
+    monkeypatch.setattr(PathTransport, "bitrate", lambda _, now: carried)
     world.run(1)
     assert world.simulcast.smallest_fits(sink, world.time) is fits
     sink.follow(None)
@@ -501,7 +574,7 @@ def test_a_viewer_whose_browser_tells_nothing_any_more_stays_where_it_is(monkeyp
     world.run(1)
     sink = world.sink()
     sink.viewer.path.number_packets()
-    monkeypatch.setattr(PathEstimator, "bitrate", lambda _, now: None)
+    monkeypatch.setattr(PathTransport, "bitrate", lambda _, now: None)
     world.run(WAIT + 2)
     assert world.sizes(sink) == [MIDDLE]
 

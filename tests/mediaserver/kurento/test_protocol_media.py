@@ -310,6 +310,20 @@ async def test_a_browser_may_send_layers_and_a_viewer_tells_the_size_of_the_pict
         assert refused == "Invalid value for 'PictureSize'"
 
 
+async def test_endpoints_of_one_participant_share_a_path() -> None:
+    limit = Limits().max_participant
+    async with open_room() as (client, pipeline), open_test_peer("recvonly") as peer:
+        one, another = await client.endpoint(pipeline), await client.endpoint(pipeline)
+        for endpoint in (one, another):
+            await client.invoke(endpoint, "setParticipant", participant="p" * limit)
+        for wrong in ("", "p" * (limit + 1)):
+            code, refused = await client.invoke_error(one, "setParticipant", participant=wrong)
+            assert (code, refused) == (40001, f"'participant' has 1 to {limit} characters, not {len(wrong)}")
+        await client.invoke(one, "processOffer", offer=peer.offer)
+        code, _ = await client.invoke_error(one, "setParticipant", participant="p2")
+        assert code == 40208
+
+
 async def test_the_latency_is_reported_if_the_pipeline_asks_for_it() -> None:
     async with (
         open_room() as (client, pipeline),

@@ -18,6 +18,9 @@ FULL_RATE = 0.15
 time before must not count."""
 FIRST_RATE = 0.2
 """After so many seconds there is a first estimate."""
+SILENCE = 0.6
+"""If a transport has told of nothing for so many seconds, nothing is sent on it. Browsers report at least every
+0.25 s."""
 
 # Delay
 

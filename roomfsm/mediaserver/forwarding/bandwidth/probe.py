@@ -27,6 +27,7 @@ class Probe:
 
     __slots__ = (
         "_after",
+        "_base",
         "_before",
         "_came",
         "_jitter",
@@ -41,6 +42,7 @@ class Probe:
         "begin",
         "end",
         "media",
+        "others",
         "shown",
         "wanted",
     )
@@ -53,28 +55,34 @@ class Probe:
         delay: Delay,
         rate: float,
         media: float,
+        others: float,
         shown: float,
         wanted: int,
         rise: float,
+        fresh: bool = True,
     ) -> None:
         """`octets` are all bytes that have been sent on the transport, here and in the other methods.
 
-        `rate` is the bitrate to send with the media, `media` that of the media alone, and `shown` what was seen to
-        arrive lately. The next layer fits if the path carries `wanted`. If the queue grows by more than `rise`
-        seconds, the path is full.
+        `rate` is the bitrate to send with the media, `media` that of the transport's media alone, `others` that of
+        the path's other transports, and `shown` what was seen to arrive lately on all of them. The next layer fits
+        if the path carries `wanted`. If the queue grows by more than `rise` seconds, the path is full. `fresh` is
+        whether the newest sample of the delay is one of the media before the probe. Otherwise a packet was sent
+        just before it, whose delay is still to come.
         """
         self.begin = begin
         self.shown = shown
         self.wanted = wanted
-        self._rate = rate
-        self.media = min(rate, media)
+        self._rate = max(media, rate - others)
+        self.media = min(self._rate, media)
+        self.others = others
         self._octets = octets
         """The bytes that had been sent at its begin."""
         self._sent = 0
         """The bytes that were sent until its end."""
         self.end: float | None = None
         self._rise = max(rise, delay.jitter)
-        self._before = delay.last
+        self._base = delay.base
+        self._before = delay.last if fresh else float("inf")
         self._jitter = delay.jitter
         self._tail = constants.PROBE_TAIL + constants.TAIL_JITTER * delay.jitter
         self._last = (begin, float("-inf"))
@@ -142,6 +150,8 @@ class Probe:
         """The bitrate that the path has carried from the begin until a packet arrived, and the queue before that
         packet in seconds. Jitter can only make the bitrate lower, so the highest counts.
         """
+        before = self._base if self._before == float("inf") else self._before
         for sent, delay, octets in self._after or [(max(end, self._last[0]), self._last[1], 0)]:
-            rise = max(0.0, delay - self._before - self._jitter)
-            yield 8 * (probed + octets) / (max(constants.PROBE_STEP, sent - self.begin) + rise), rise
+            rise = max(0.0, delay - before - self._jitter)
+            elapsed = max(constants.PROBE_STEP, sent - self.begin)
+            yield (8 * (probed + octets) + self.others * elapsed) / (elapsed + rise), rise

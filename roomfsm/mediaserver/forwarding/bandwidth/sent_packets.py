@@ -74,6 +74,10 @@ class SentPackets:
             self._counted = last
         return self._octets
 
+    def newest(self) -> float:
+        """When the newest packet was sent."""
+        return self._times[self._next - 1 & _MASK] if self._next else float("-inf")
+
     def waiting_since(self) -> float | None:
         """When the first packet was sent of which no feedback has told; None if there is none."""
         if self._answered == self._next:
