@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 HEADERS = 28
 """Bytes of IPv4 and UDP, which take room on the path, too."""
@@ -43,6 +43,12 @@ class Way:
         """When the last datagram that waits will have left."""
         self._outages = began + chance.random() * path.every
         """When the first outage begins."""
+
+    def change_rate(self, rate: float, now: float) -> None:
+        """From now on the path has this rate, also for what waits already."""
+        if self._path.rate and rate and self._free > now:
+            self._free = now + (self._free - now) * self._path.rate / rate
+        self._path = replace(self._path, rate=rate)
 
     def arrival(self, size: int, now: float) -> float | None:
         """When a datagram of so many bytes arrives that is sent now; None if it is lost."""

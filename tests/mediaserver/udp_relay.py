@@ -39,6 +39,11 @@ class Relay:
         chance = random.Random(1)
         self._ways = Way(replace(self.path, rate=0.0), chance), Way(self.path, chance)
 
+    def change_rate(self, rate: float) -> None:
+        """Towards the browsers, from now on."""
+        self.path = replace(self.path, rate=rate)
+        self._ways[1].change_rate(rate, trio.current_time())
+
     def redirect(self, answer: str, server_port: int) -> str:
         """The server's answer with the relay's address in its candidates."""
         lines = []
