@@ -21,7 +21,7 @@ const BITRATES = [
   [960 * 540, 1_700_000],
   [600 * 450, 700_000],
   [480 * 270, 400_000],
-  [0, 110_000],
+  [0, 90_000],
 ];
 
 /** The size of a picture that is not known yet. */
