@@ -20,6 +20,8 @@ _LABEL = re.compile(r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?")
 _MAX_NAME = 253
 _MAX_AUTHORITY = _MAX_NAME + len(":65535")
 _MAX_PORT = 65_535
+_IPV6_SITE = 64
+"""The bits of an IPv6 address that identify a site. Every site has at least 2^64 addresses (RFC 6177)."""
 ANY = "*"
 """Used instead of a name, this allows every name."""
 
@@ -91,6 +93,29 @@ def is_address(text: str) -> bool:
     except ValueError:
         return False
     return "%" not in text
+
+
+@lru_cache(maxsize=1024)
+def plain(address: str) -> str:
+    """The address, in IPv4's form if it is an IPv4 address that was mapped to IPv6 (RFC 4291 section 2.5.5.2)."""
+    try:
+        ip = ipaddress.ip_address(address)
+    except ValueError:
+        return address
+    mapped = ip.ipv4_mapped if isinstance(ip, ipaddress.IPv6Address) else None
+    return str(mapped or ip)
+
+
+@lru_cache(maxsize=1024)
+def bound_key(address: str) -> str:
+    """The key for limits "per address": an IPv4 address, or the /64 network of an IPv6 address."""
+    try:
+        ip = ipaddress.ip_address(plain(address))
+    except ValueError:
+        return address
+    if isinstance(ip, ipaddress.IPv6Address):
+        return str(ipaddress.ip_network((ip.packed, _IPV6_SITE), strict=False))
+    return str(ip)
 
 
 def is_loopback_name(host: str) -> bool:

@@ -20,7 +20,6 @@ from roomfsm.access.policy import Policies
 from roomfsm.certificates import Certificate, CertificateError, read_certificate
 from roomfsm.door.front_door import FrontDoor
 from roomfsm.door.listeners import ListenError, listen_on, open_listeners
-from roomfsm.door.open_files import allow_open_files, connections_possible
 from roomfsm.door.settings import DoorSettings
 from roomfsm.files.store import FileFolderError, FileStore, open_file_store
 from roomfsm.hosts import host_setting
@@ -32,6 +31,7 @@ from roomfsm.lifecycle.server import ServerEffect, ServerFacts
 from roomfsm.log import get_logger
 from roomfsm.media_memory import MediaMemory
 from roomfsm.media_server_child import ChildSettings, MediaServerChild, open_media_server_child
+from roomfsm.open_files import allow_open_files, connections_possible
 from roomfsm.protocol import names
 from roomfsm.reload import Read, reload
 from roomfsm.rooms.directory import Directory, open_directory
@@ -701,6 +701,7 @@ async def _open_media(
         port=child_port,
         media_host=server.media_host,
         media_port=server.media_port,
+        media_tcp_port=server.media_tcp_port,
         announced_addresses=server.announced_address,
         workers=server.media_workers,
         linger=server.media_linger,

@@ -43,6 +43,7 @@ _CREDENTIALS = Path("/run/credentials")
 
 _ALONE = "127.0.0.1"
 """Where the embedded media server listens, at a port that the system chooses, if nobody else may use it."""
+_ANYWHERE = ("0.0.0.0", "::")
 _COLLECTOR = re.compile(r"https?://[^/?#@\s]+(/[^?#@\s]*)?")
 """The form of `--otlp-endpoint`."""
 
@@ -105,17 +106,24 @@ class ServerSettings:
     media_host: str = field(
         default="::",
         metadata={
-            "help": "The UDP address of the embedded media server. :: means every interface, IPv4 and IPv6."
+            "help": "The address of the embedded media server for media. :: means every interface, IPv4 and IPv6."
         },
     )
     media_port: Port = field(
         default=0, metadata={"help": "The UDP port of the embedded media server. 0 picks a free one."}
     )
+    media_tcp_port: Port = field(
+        default=0,
+        metadata={
+            "help": "The TCP port of the embedded media server, for browsers whose network lets no UDP through. "
+            "It may have the number of --media-port. 0 means none."
+        },
+    )
     media_workers: Workers = field(
         default=1,
         metadata={
-            "help": "The number of processes that forward media in the embedded media server. Each uses a UDP "
-            "port of its own, from --media-port on."
+            "help": "The number of processes that forward media in the embedded media server. Each uses ports "
+            "of its own, from --media-port and --media-tcp-port on."
         },
     )
     media_linger: SecondsOrZero = field(
@@ -186,6 +194,12 @@ class ServerSettings:
                 f"--media-port: each of the {self.media_workers} --media-workers needs a port,"
                 f" and from {self.media_port} on there are {MAX_PORT + 1 - self.media_port}"
             )
+        if not has_ports(self.media_tcp_port, self.media_workers):
+            raise SettingsError(
+                f"--media-tcp-port: {self.media_tcp_port} leaves too few ports for the --media-workers"
+            )
+        if self.media_tcp_port and self.media_tcp_port == self.port and self._hosts_overlap:
+            raise SettingsError(f"--media-tcp-port: the page has TCP port {self.port} (--port) already")
         if not is_address(self.media_host):
             raise SettingsError(f"--media-host: {self.media_host!r} is not an IP address")
         for address in self.announced_address:
@@ -207,6 +221,11 @@ class ServerSettings:
             raise SettingsError(f"--kurento: there are more than --max-media-servers {self.max_media_servers}")
         if self.kurento_secret is not None and not is_secret(self.kurento_secret):
             raise SettingsError(f"--kurento-secret: {SECRET_RULE}")
+
+    @property
+    def _hosts_overlap(self) -> bool:
+        """Whether the page and media may be at the same address."""
+        return self.media_host in (*self.host, *_ANYWHERE) or not set(self.host).isdisjoint(_ANYWHERE)
 
     @property
     def media_server_address(self) -> tuple[str, int]:

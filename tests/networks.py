@@ -39,6 +39,10 @@ class Networks:
             if action == "add":
                 yield
 
+    def cut(self, which: str) -> None:
+        """End the server's TCP connections that fit this filter of ss(8), as if a firewall had lost them."""
+        _run(*self.server, "ss", "--kill", "--tcp", "state", "established", which)
+
     @contextmanager
     def moved(self) -> Iterator[None]:
         """Let the visitors have the address `ELSEWHERE` instead of `VISITOR`, as after a change of the network."""

@@ -9,8 +9,8 @@ from contextlib import suppress
 from pathlib import Path
 
 from roomfsm.check.findings import Finding, ok, warning
-from roomfsm.door.open_files import RESERVED
 from roomfsm.mediaserver.base.settings import EngineSettings
+from roomfsm.open_files import RESERVED
 from roomfsm.settings import Settings
 
 _RMEM_MAX = Path("/proc/sys/net/core/rmem_max")

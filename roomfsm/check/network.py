@@ -65,7 +65,9 @@ async def _is_roomfsm(settings: Settings) -> bool:
 
 
 async def check_media_port(settings: Settings) -> list[Finding]:
-    """Whether the UDP ports of the embedded media server can be used, and are reached from this machine."""
+    """Whether the ports of the embedded media server can be used, and those for UDP are reached from this
+    machine.
+    """
     server = settings.server
     if server.kurento:
         return []
@@ -82,7 +84,22 @@ async def check_media_port(settings: Settings) -> list[Finding]:
         findings.append(await _try_media_port(settings, server.media_port and server.media_port + offset))
         if server.media_port == 0:
             break
+    if server.media_tcp_port:
+        ports = range(server.media_tcp_port, server.media_tcp_port + server.media_workers)
+        findings += [await _try_media_tcp_port(settings, port) for port in ports]
     return findings
+
+
+async def _try_media_tcp_port(settings: Settings, port: int) -> Finding:
+    host = settings.server.media_host
+    try:
+        _bound(host, port, socket.SOCK_STREAM).close()
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE and await _is_roomfsm(settings):
+            return ok("udp", f"TCP port {port} is in use, and a room server runs already")
+        mend = "end the program that uses it, or choose another --media-tcp-port or --media-host"
+        return fault("udp", f"{host}, TCP port {port}: {error.strerror}", mend)
+    return ok("udp", f"TCP port {port} can be used for media, too")
 
 
 async def _try_media_port(settings: Settings, port: int) -> Finding:
@@ -102,13 +119,15 @@ async def _try_media_port(settings: Settings, port: int) -> Finding:
     return ok("udp", f"port {port} can be used, and is reached from this machine")
 
 
-def _bound(host: str, port: int) -> trio.socket.SocketType:
-    """A UDP socket as the media server opens it. Raises `OSError`."""
+def _bound(host: str, port: int, kind: int = socket.SOCK_DGRAM) -> trio.socket.SocketType:
+    """A socket as the media server opens it. Raises `OSError`."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    sock = socket.socket(family, socket.SOCK_DGRAM)
+    sock = socket.socket(family, kind)
     try:
         if family == socket.AF_INET6:
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0 if host == "::" else 1)
+        if kind == socket.SOCK_STREAM:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         sock.bind((host, port))
     except OSError:
         sock.close()

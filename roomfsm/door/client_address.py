@@ -11,12 +11,11 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from functools import lru_cache
+
+from roomfsm.hosts import plain
 
 type Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
-_IPV6_SITE = 64
-"""The bits of an IPv6 address that identify a site. Every site has at least 2^64 addresses (RFC 6177)."""
 _WITH_PORT = re.compile(r"\[(?P<v6>[^\]]*)\](:\d*)?|(?P<v4>\d+\.\d+\.\d+\.\d+):\d*")
 """An address that a port may follow (RFC 7239 section 6, and the X-Forwarded-For of some proxies)."""
 _FOR = re.compile(r'(?:^|;)\s*for\s*=\s*(?:"(?P<quoted>[^"\\]*)"|(?P<token>[^;"\s]*))\s*(?=;|$)', re.IGNORECASE)
@@ -41,29 +40,6 @@ def client_address(peer: str, headers: Mapping[str, str], trusted: Sequence[Netw
             break
         client = hop
     return client
-
-
-@lru_cache(maxsize=1024)
-def plain(address: str) -> str:
-    """The address, in IPv4's form if it is an IPv4 address that was mapped to IPv6 (RFC 4291 section 2.5.5.2)."""
-    try:
-        ip = ipaddress.ip_address(address)
-    except ValueError:
-        return address
-    mapped = ip.ipv4_mapped if isinstance(ip, ipaddress.IPv6Address) else None
-    return str(mapped or ip)
-
-
-@lru_cache(maxsize=1024)
-def bound_key(address: str) -> str:
-    """The key for limits "per address": an IPv4 address, or the /64 network of an IPv6 address."""
-    try:
-        ip = ipaddress.ip_address(plain(address))
-    except ValueError:
-        return address
-    if isinstance(ip, ipaddress.IPv6Address):
-        return str(ipaddress.ip_network((ip.packed, _IPV6_SITE), strict=False))
-    return str(ip)
 
 
 def is_in(address: str, networks: Sequence[Network]) -> bool:

@@ -27,10 +27,11 @@ import h11
 import trio
 
 from roomfsm.door.answers import RETRY, Answer, dressed
-from roomfsm.door.client_address import Network, bound_key, client_address
+from roomfsm.door.client_address import Network, client_address
 from roomfsm.door.judge import Circumstances, Course, RequestHead, body_too_long, judge
 from roomfsm.door.settings import DoorSettings
 from roomfsm.door.tally import Tally
+from roomfsm.hosts import bound_key
 from roomfsm.log import get_logger
 
 _log = get_logger(__name__)

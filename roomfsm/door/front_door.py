@@ -16,7 +16,7 @@ import h11
 import trio
 
 from roomfsm.door.answers import RETRY, Answer, dressed
-from roomfsm.door.client_address import bound_key, is_in, networks_of, plain
+from roomfsm.door.client_address import is_in, networks_of
 from roomfsm.door.conversation import (
     Address,
     BoundOf,
@@ -29,10 +29,11 @@ from roomfsm.door.conversation import (
     in_memory,
     patience,
 )
-from roomfsm.door.open_files import EXHAUSTED, Spare
 from roomfsm.door.settings import DoorSettings
 from roomfsm.door.tally import Tally
+from roomfsm.hosts import bound_key, plain
 from roomfsm.log import get_logger
+from roomfsm.open_files import EXHAUSTED, Spare
 
 _log = get_logger(__name__)
 

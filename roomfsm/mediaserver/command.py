@@ -75,6 +75,13 @@ def _bound[F: Callable[..., object]](name: str, what: str) -> Callable[[F], F]:
     help="The port for all media (UDP). 0 picks a free one.",
 )
 @click.option(
+    "--media-tcp-port",
+    type=click.IntRange(0, MAX_PORT),
+    default=_DEFAULTS.media_tcp_port,
+    show_default=True,
+    help="The port for the media of browsers whose network lets no UDP through (TCP). 0 means none.",
+)
+@click.option(
     "--announced-address",
     "announced_addresses",
     multiple=True,
@@ -96,7 +103,8 @@ def _bound[F: Callable[..., object]](name: str, what: str) -> Callable[[F], F]:
     type=click.IntRange(1, MAX_WORKERS),
     default=_DEFAULTS.workers,
     show_default=True,
-    help="The number of processes that forward media. Each uses a UDP port of its own, from --media-port on.",
+    help="The number of processes that forward media. Each uses ports of its own, from --media-port and "
+    "--media-tcp-port on.",
 )
 @click.option(
     "--exit-with-parent",
@@ -125,6 +133,7 @@ def mediaserver(
     secret_file: Path | None,
     media_host: str,
     media_port: int,
+    media_tcp_port: int,
     announced_addresses: tuple[str, ...],
     collector_period: float,
     max_sessions: int,
@@ -152,6 +161,7 @@ def mediaserver(
             secret=secret,
             media_host=media_host,
             media_port=media_port,
+            media_tcp_port=media_tcp_port,
             announced_addresses=announced_addresses,
             workers=workers,
             exit_with_parent=exit_with_parent,

@@ -27,6 +27,8 @@ from roomfsm.ranges import MAX_PORT, SECRET_RULE, Port, SettingsError, has_ports
 
 log = get_logger(__name__)
 
+_UDP_OPTIONS = "--media-host and --media-port"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MediaServerSettings:
@@ -44,6 +46,8 @@ class MediaServerSettings:
     media_port: Port = EngineSettings().port
     """The UDP port of the first worker. Further workers have the next ports. 0 lets the system choose each of
     them."""
+    media_tcp_port: Port = 0
+    """The TCP port for the media of the first worker. Further workers have the next ports. 0 means none."""
     announced_addresses: tuple[str, ...] = ()
     workers: ranges.Workers = 1
     """The number of processes that forward media. With one, the process that serves the protocol forwards media
@@ -61,6 +65,8 @@ class MediaServerSettings:
                 f"--media-port: each of the {self.workers} --workers needs a port,"
                 f" and from {self.media_port} on there are {MAX_PORT + 1 - self.media_port}"
             )
+        if not has_ports(self.media_tcp_port, self.workers):
+            raise SettingsError(f"--media-tcp-port: {self.media_tcp_port} leaves too few ports for the --workers")
         for name in self.host_names:
             if host_setting(name) is None:
                 raise SettingsError(f"--host-name: not a host name: {name!r}")
@@ -79,6 +85,8 @@ class MediaServerSettings:
         return EngineSettings(
             host=self.media_host,
             port=self.media_port,
+            tcp=self.media_tcp_port > 0,
+            tcp_port=self.media_tcp_port,
             max_peers=self.limits.max_endpoints,
         )
 
@@ -101,7 +109,7 @@ async def run(
         opening = open_workers(engine_settings, settings.workers)
     async with AsyncExitStack() as stack:
         media = f"serve media on {settings.media_host}, {_media_ports(settings)}"
-        with _saying_what(media, "--media-host and --media-port"):
+        with _saying_what(media, _options(settings)):
             engine = await stack.enter_async_context(opening)
         objects = Objects(engine, settings.limits)
         stack.callback(objects.close)
@@ -126,8 +134,18 @@ async def _announced(given: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _media_ports(settings: MediaServerSettings) -> str:
-    first, last = settings.media_port, settings.media_port + settings.workers - 1
-    return f"UDP port {first}" if first in (0, last) else f"UDP ports {first} to {last}"
+    udp, tcp = (
+        f"{protocol} port {first}"
+        if not first or settings.workers == 1
+        else f"{protocol} ports {first} to {first + settings.workers - 1}"
+        for protocol, first in (("UDP", settings.media_port), ("TCP", settings.media_tcp_port))
+    )
+    return f"{udp}, {tcp}" if settings.media_tcp_port else udp
+
+
+def _options(settings: MediaServerSettings) -> str:
+    """The options that say where media are served."""
+    return "--media-host, --media-port and --media-tcp-port" if settings.media_tcp_port else _UDP_OPTIONS
 
 
 @contextmanager

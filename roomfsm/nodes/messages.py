@@ -29,7 +29,7 @@ class Luggage(msgspec.Struct, frozen=True, array_like=True):
     tokens: tuple[bytes, ...]
     """The hashes of the tokens by which it can be resumed, the newest first."""
     address: str
-    """The key of the browser's address, as `roomfsm.door.client_address.bound_key` makes it."""
+    """The key of the browser's address, as `roomfsm.hosts.bound_key` makes it."""
     asked: str
     """The type of the browser's message: `join`, `switch` or `resume`."""
     state: str

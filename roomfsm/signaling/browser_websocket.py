@@ -20,8 +20,8 @@ from wsproto import ConnectionType, WSConnection
 from wsproto.connection import Connection
 from wsproto.events import BytesMessage, TextMessage
 
-from roomfsm.door.client_address import bound_key
 from roomfsm.door.tally import Tally
+from roomfsm.hosts import bound_key
 from roomfsm.jsonrpc.websocket import Websocket
 from roomfsm.protocol import SUBPROTOCOL
 from roomfsm.protocol.errors import CloseCode

@@ -14,9 +14,9 @@ from contextlib import asynccontextmanager
 
 import trio
 
-from roomfsm.door.client_address import bound_key
 from roomfsm.door.conversation import Transport, Upgrade
 from roomfsm.door.tally import Tally
+from roomfsm.hosts import bound_key
 from roomfsm.lifecycle.server import ServerFacts
 from roomfsm.log import concern, concern_only, get_logger
 from roomfsm.nodes.exchange import Exchange

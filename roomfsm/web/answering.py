@@ -13,10 +13,10 @@ import trio
 
 from roomfsm.door.answers import RETRY
 from roomfsm.door.answers import Answer as DoorAnswer
-from roomfsm.door.client_address import bound_key
 from roomfsm.door.conversation import BoundOf, ServeHttp
 from roomfsm.door.judge import RequestHead
 from roomfsm.door.tally import Tally
+from roomfsm.hosts import bound_key
 from roomfsm.log import get_logger
 from roomfsm.nodes.flow import Credit
 from roomfsm.nodes.messages import (

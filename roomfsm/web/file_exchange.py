@@ -25,15 +25,15 @@ from quart import Blueprint, Response, request
 from quart_trio.wrappers.response import TrioFileBody
 
 from roomfsm.door.answers import RETRY, Fields
-from roomfsm.door.client_address import bound_key
 from roomfsm.door.conversation import BodyBound, BoundOf, Exchange, ServeHttp, in_memory
 from roomfsm.door.judge import RequestHead
-from roomfsm.door.open_files import EXHAUSTED
 from roomfsm.door.tally import Tally
 from roomfsm.files.pictures import ANYTHING, HEAD_BYTES, media_type
 from roomfsm.files.shared_file import FOLDER, SharedFile
 from roomfsm.files.store import FileStore
+from roomfsm.hosts import bound_key
 from roomfsm.log import get_logger
+from roomfsm.open_files import EXHAUSTED
 from roomfsm.protocol.errors import ErrorCode, IllegalInState, Refusal
 from roomfsm.rooms.room import RoomOver
 

@@ -15,6 +15,9 @@ from tests.system.program import Program, running
 
 pytestmark = pytest.mark.browser
 
+MEDIA_TCP_PORT = 4433
+TO_MEDIA_BY_TCP = ("ipproto", "tcp", "dport", str(MEDIA_TCP_PORT))
+
 GOES = """async (way) => {
   const deadline = performance.now() + 60000;
   for (;;) {
@@ -24,8 +27,8 @@ GOES = """async (way) => {
       for (const report of stats.values())
         if (report.type === 'transport' && report.selectedCandidatePairId) {
           const pair = stats.get(report.selectedCandidatePairId);
-          const { candidateType, relayProtocol } = stats.get(pair?.localCandidateId) ?? {};
-          if (candidateType) ways.push(relayProtocol ? `${candidateType} by ${relayProtocol}` : 'direct');
+          const { candidateType, relayProtocol, protocol } = stats.get(pair?.localCandidateId) ?? {};
+          if (candidateType) ways.push(relayProtocol ? `relay by ${relayProtocol}` : `direct by ${protocol}`);
         }
     }
     if (ways.length === 1 && ways[0] === way) return;
@@ -68,8 +71,9 @@ def program(networks: Networks, tmp_path_factory: pytest.TempPathFactory) -> Ite
     ):
         patch.setenv("XDG_STATE_HOME", str(folder))
         uris = (f"--turn-uri=turn:{TURN}:{port}?transport={way}" for way in ("udp", "tcp"))
-        options = ("--tls=self-signed", "--host=0.0.0.0", f"--media-host={SERVER}", f"--turn-secret={SECRET}")
-        with running(folder, *options, *uris, within=networks.server) as program:
+        options = ("--tls=self-signed", "--host=0.0.0.0", f"--turn-secret={SECRET}")
+        media = (f"--media-host={SERVER}", f"--media-tcp-port={MEDIA_TCP_PORT}")
+        with running(folder, *options, *media, *uris, within=networks.server) as program:
             yield program
             assert program.end() == 0
         assert "Traceback" not in program.log.read_text()
@@ -100,7 +104,7 @@ def open_phone(browser: Browser, program: Program) -> Iterator[Open]:
         page.context.close()
 
 
-def broadcast_arrives(open_phone: Open, room: str, way: str) -> None:
+def broadcast_arrives(open_phone: Open, room: str, way: str) -> tuple[Page, Page]:
     """A viewer decodes a presenter's picture, and the media of both go by this way."""
     ada, bob = open_phone(room, "Ada"), open_phone(room, "Bob")
     assert ada.evaluate("window.isSecureContext && navigator.mediaDevices !== undefined")
@@ -109,22 +113,40 @@ def broadcast_arrives(open_phone: Open, room: str, way: str) -> None:
     for page in (ada, bob):
         # A busy browser may use another way first, until it knows the best one.
         page.evaluate(GOES, way)
+    return ada, bob
 
 
 def test_phones_in_the_same_network_get_a_camera_and_see_each_other(open_phone: Open) -> None:
-    broadcast_arrives(open_phone, "near", "direct")
+    broadcast_arrives(open_phone, "near", "direct by udp")
 
 
 def test_media_go_through_turn_over_udp_where_udp_to_the_server_is_blocked(
     open_phone: Open, networks: Networks
 ) -> None:
-    with networks.without("ipproto", "udp", "to", SERVER):
+    with networks.without("ipproto", "udp", "to", SERVER), networks.without(*TO_MEDIA_BY_TCP):
         broadcast_arrives(open_phone, "behind", "relay by udp")
 
 
 def test_media_go_through_turn_over_tcp_where_all_udp_is_blocked(open_phone: Open, networks: Networks) -> None:
-    with networks.without("ipproto", "udp"):
+    with networks.without("ipproto", "udp"), networks.without(*TO_MEDIA_BY_TCP):
         broadcast_arrives(open_phone, "deep", "relay by tcp")
+
+
+def test_media_go_to_the_server_over_tcp_where_all_udp_is_blocked(open_phone: Open, networks: Networks) -> None:
+    """Also those of somebody who comes later, and after all these connections were cut."""
+    with networks.without("ipproto", "udp"):
+        ada, bob = broadcast_arrives(open_phone, "plain", "direct by tcp")
+        eve = open_phone("plain", "Eve")
+        decodes(eve)
+        for page in (ada, bob, eve):
+            page.evaluate(WATCH)
+        networks.cut(f"sport = {MEDIA_TCP_PORT}")
+        for page in (bob, eve):
+            (before,) = until(page, "videos.length === 1")
+            until(page, f"videos[0]?.frames > {before['frames']} + 50")
+        for page in (ada, bob, eve):
+            page.evaluate(GOES, "direct by tcp")
+            assert page.evaluate(SAME) == {"ended": [], "same": True}
 
 
 def test_after_a_change_of_the_address_the_same_streams_go_on_over_a_new_path(

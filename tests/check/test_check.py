@@ -209,6 +209,13 @@ async def test_the_media_port_is_reached_from_here(monkeypatch: pytest.MonkeyPat
     several = await found(check_media_port, media_host="127.0.0.1", media_port=0, media_workers=3)
     assert has(several, "ok", "is reached from this machine")
     assert has(await found(check_media_port, host=("0.0.0.0",)), "warning", "no firewall")
+    with reserved_port() as port:
+        over_tcp = {"media_host": "127.0.0.1", "media_tcp_port": port}
+        assert has(await found(check_media_port, **over_tcp), "ok", "TCP port")
+        with socket.create_server(("127.0.0.1", port)):
+            assert has(
+                await found(check_media_port, **over_tcp), "fault", f"TCP port {port}: Address already in use"
+            )
     assert await found(check_media_port, kurento=("ws://media:8888/kurento",)) == []
 
     async def filtered(*_: object) -> bool:

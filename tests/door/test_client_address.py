@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from roomfsm.door.client_address import bound_key, client_address, networks_of
+from roomfsm.door.client_address import client_address, networks_of
+from roomfsm.hosts import bound_key
 
 PROXIES = networks_of(["10.0.0.0/8", "127.0.0.1", "2001:db8:ffff::/48"])
 

@@ -13,7 +13,7 @@ from time import monotonic
 import psutil
 import pytest
 
-from roomfsm.door.open_files import allow_open_files, connections_possible
+from roomfsm.open_files import allow_open_files, connections_possible
 from tests.door.talk import UPGRADE
 from tests.processes import LOADED
 from tests.system.program import Program, running

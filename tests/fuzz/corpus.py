@@ -22,6 +22,7 @@ from tests.fuzz.dtls_client import DtlsClient
 from tests.fuzz.parsers import CREDENTIALS, LOCAL, joined
 from tests.mediaserver.peer import H264_KEYFRAME, OPUS, VP8_DELTA, VP8_KEYFRAME, redundant
 from tests.mediaserver.sdp.test_simulcast import offered
+from tests.mediaserver.tcp_peer import framed
 
 FOLDER = Path(__file__).parent / "corpus"
 _TESTS = Path(__file__).parent.parent
@@ -73,6 +74,17 @@ def _rtp() -> dict[str, bytes]:
         "extension": _packet(VP8_KEYFRAME, first=0x90, between=one_byte),
         "csrc": _packet(VP8_KEYFRAME, first=0x92, between=bytes(8) + one_byte),
         "empty": _packet(b""),
+    }
+
+
+def _framing() -> dict[str, bytes]:
+    """With the cuts before the stream, as `fuzz_framing` takes them."""
+    check = framed(_stun()["check"])
+    return {
+        "whole": b"\0" + check,
+        "cut": bytes((3, 1, 1, 30)) + check + framed(_packet(VP8_DELTA)),
+        "empty": bytes((1, 5)) + framed(b"") + framed(OPUS) + framed(b""),
+        "too-long": b"\1\x50" + check + b"GET / HTTP/1.1",
     }
 
 
@@ -345,6 +357,7 @@ def write() -> None:
         "forwarding": _forwarding(),
         "layers": _layers(),
         "rtcp": _rtcp(),
+        "framing": _framing(),
         "red": _red(),
         "rtp": _rtp(),
         "sdp": _sdp(),

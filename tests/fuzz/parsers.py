@@ -18,6 +18,7 @@ from roomfsm.mediaserver.dtls.state import DtlsState
 from roomfsm.mediaserver.forwarding import red
 from roomfsm.mediaserver.forwarding.sink import Group
 from roomfsm.mediaserver.ice import stun
+from roomfsm.mediaserver.ice.framing import Deframer, FrameTooLong
 from roomfsm.mediaserver.ice.lite import Credentials, IceLite
 from roomfsm.mediaserver.rtp import packet as rtp
 from roomfsm.mediaserver.rtp import rtcp
@@ -284,6 +285,24 @@ def fuzz_alerts(data: bytes) -> None:
         assert session.state is DtlsState.CONNECTED
 
 
+def fuzz_framing(data: bytes) -> None:
+    """A stream, cut where its first bytes say: the packets are those of the whole, none empty or too long."""
+    if not data:
+        return
+    cuts, stream = data[1 : 1 + data[0] % 16], data[1 + data[0] % 16 :]
+    deframer, whole = Deframer(MAX_DATAGRAM), Deframer(MAX_DATAGRAM)
+    found, begin = list[bytes](), 0
+    with suppress(FrameTooLong):
+        for size in (*cuts, len(stream)):
+            found.extend(deframer.feed(stream[begin : begin + size]))
+            begin += size
+    expected = list[bytes]()
+    with suppress(FrameTooLong):
+        expected.extend(whole.feed(stream))
+    assert found == expected
+    assert all(0 < len(packet) <= MAX_DATAGRAM for packet in found)
+
+
 def fuzz_datagrams(data: bytes) -> None:
     """Datagrams of strangers and of peers, authentic ones among them, to an engine with live peers: see `live`."""
     Live.current().run(data)
@@ -297,6 +316,7 @@ PARSERS: Mapping[str, Callable[[bytes], None]] = {
     "dtls": fuzz_dtls,
     "estimator": estimator,
     "forwarding": forward,
+    "framing": fuzz_framing,
     "layers": layers,
     "red": fuzz_red,
     "rtcp": fuzz_rtcp,

@@ -23,6 +23,7 @@ NAMES = (
     "dtls",
     "estimator",
     "forwarding",
+    "framing",
     "layers",
     "red",
     "rtcp",

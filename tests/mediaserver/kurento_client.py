@@ -141,10 +141,16 @@ async def open_client(url: str, secret: str | None = None) -> AsyncIterator[Clie
 
 @asynccontextmanager
 async def open_server(
-    limits: Limits | None = None, *, workers: int = 1, media_host: str = "127.0.0.1"
+    limits: Limits | None = None, *, workers: int = 1, media_host: str = "127.0.0.1", media_tcp_port: int = 0
 ) -> AsyncIterator[Ready]:
     """The real media server on free ports, that of the websocket at the loopback."""
-    settings = MediaServerSettings(port=0, media_host=media_host, limits=limits or Limits(), workers=workers)
+    settings = MediaServerSettings(
+        port=0,
+        media_host=media_host,
+        media_tcp_port=media_tcp_port,
+        limits=limits or Limits(),
+        workers=workers,
+    )
     async with trio.open_nursery() as nursery:
         ready: Ready = await nursery.start(run, settings)
         yield ready

@@ -125,6 +125,8 @@ def test_a_number_of_the_command_line_or_the_environment_is_refused_with_its_pla
         (ServerSettings, {"certfile": "cert.pem"}, "HTTPS needs both"),
         (ServerSettings, {"media_host": "localhost"}, "--media-host: 'localhost' is not an IP address"),
         (ServerSettings, {"media_port": 65535, "media_workers": 2}, "--media-port: each of the 2"),
+        (ServerSettings, {"media_tcp_port": 65535, "media_workers": 2}, "--media-tcp-port: 65535 leaves too few"),
+        (ServerSettings, {"port": 443, "media_tcp_port": 443}, "--media-tcp-port: the page has TCP port 443"),
         (ServerSettings, {"announced_address": ("a:65535",), "media_workers": 2}, "--announced-address: a:65535"),
         (ServerSettings, {"announced_address": ("10.0.0",)}, "--announced-address: 10.0.0 is not like"),
         (ServerSettings, {"kurento": ("http://h/kurento",)}, "--kurento: not a ws://"),
@@ -150,6 +152,7 @@ def test_a_number_of_the_command_line_or_the_environment_is_refused_with_its_pla
         (WebhookSettings, {"webhook": ("https://h/",)}, "--webhook: without a --webhook-secret"),
         (WebSettings, {"inspect": 1}, "inspect must be True or False, not 1"),
         (MediaServerSettings, {"media_port": 65535, "workers": 2}, "--media-port: each of the 2 --workers"),
+        (MediaServerSettings, {"media_tcp_port": 65535, "workers": 2}, "--media-tcp-port: 65535 leaves too few"),
         (MediaServerSettings, {"announced_addresses": ("a:65535",), "workers": 2}, "--announced-address: a:65535"),
         (MediaServerSettings, {"host_names": ("http://h",)}, "--host-name: not a host name: 'http://h'"),
         (MediaServerSettings, {"secret": "x" * 15}, "the secret cannot be used: a secret has at least 16"),
@@ -164,11 +167,19 @@ def test_other_values_that_cannot_be_used_are_refused_as_well(
     assert str(refused.value).startswith(said)
 
 
+def test_page_and_media_may_have_the_same_tcp_port_at_two_addresses() -> None:
+    ServerSettings(host=("192.0.2.1",), media_host="192.0.2.2", port=443, media_tcp_port=443)
+    for host, media_host in (("192.0.2.1", "::"), ("0.0.0.0", "192.0.2.2"), ("::1", "::1")):
+        with pytest.raises(SettingsError):
+            ServerSettings(host=(host,), media_host=media_host, port=443, media_tcp_port=443)
+
+
 @pytest.mark.parametrize(
     ("options", "named"),
     [
         ("--port 65536", "--port"),
         ("--media-port 65535 --workers 2", "--media-port"),
+        ("--media-tcp-port 65535 --workers 2", "--media-tcp-port"),
         ("--workers 65", "--workers"),
         ("--announced-address a:65535 --workers 2", "--announced-address"),
         ("--collector-period nan", "collector"),

@@ -4,7 +4,7 @@ from enum import Enum
 
 
 class Refusal(Enum):
-    """Why a received datagram, or a part of it, was refused."""
+    """Why a received datagram, a part of it, or a TCP connection was refused."""
 
     UNKNOWN_KIND = "unknown_kind"
     UNKNOWN_ADDRESS = "unknown_address"
@@ -29,4 +29,9 @@ class Refusal(Enum):
     RTP_UNKNOWN_LAYER = "rtp_unknown_layer"
     """The packet does not say to which simulcast layer it belongs."""
     RTCP_MALFORMED = "rtcp_malformed"
+    TCP_FULL = "tcp_full"
+    """There was no place for a TCP connection, or it had to make room for another one."""
+    TCP_UNPROVED = "tcp_unproved"
+    """A TCP connection ended without a check that proved it to be a peer's."""
+    TCP_FRAME_TOO_LONG = "tcp_frame_too_long"
     SEND_FAILED = "send_failed"

@@ -26,6 +26,10 @@ class EngineSettings:
     only IPv4 if the system has no IPv6."""
     port: Port = 0
     """The UDP port to bind. 0 lets the system choose one."""
+    tcp: bool = False
+    """Whether browsers may come over TCP, too."""
+    tcp_port: Port = 0
+    """The TCP port to bind. 0 lets the system choose one."""
     announced_addresses: tuple[str, ...] = ()
     """Addresses for the candidates instead of the bound ones, for example behind a NAT. Each may have a port."""
     peer_silence: Seconds = 9.0
@@ -59,6 +63,22 @@ class EngineSettings:
     max_addresses: Annotated[int, Meta(ge=2, le=MANY)] = 16
     """The most authenticated remote addresses that are remembered for one peer. The oldest one is forgotten
     first, but never the selected one."""
+    max_tcp_connections: Count = 4000
+    """The most TCP connections. There are fewer if the limit of open files allows no more."""
+    max_tcp_unproved: Count = 500
+    """The most TCP connections that have not proved by a check to be a peer's. The oldest makes room."""
+    max_tcp_unproved_per_address: Count = 100
+    """The most of these from one IPv4 address or one /64 network of IPv6."""
+    tcp_check_timeout: Seconds = 10.0
+    """So long after it was accepted, a TCP connection must have proved it."""
+    tcp_idle_timeout: Seconds = 60.0
+    """A TCP connection ends so long after its last check."""
+    tcp_stall_timeout: Seconds = 10.0
+    """A TCP connection ends if packets wait, and the peer takes nothing for so long."""
+    tcp_queue_life: Seconds = 1.0
+    """Packets that have waited for so long, because a TCP connection takes too little, are lost."""
+    max_tcp_queue: Annotated[int, Meta(ge=_MAX_PACKET + 2, le=MANY)] = 1_000_000
+    """The most bytes that wait for one TCP connection. Beyond that, the picture is lost first."""
     nack_ring: Ring = 2048
     """The most video packets of a source that are kept for viewers that come late; a power of two. The engine
     keeps all packets since the last keyframe up to this number, and at least `repair_window`."""

@@ -22,7 +22,7 @@ import secrets
 import socket
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Collection, Sequence
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 from dataclasses import replace
 from typing import Protocol
 from weakref import WeakValueDictionary
@@ -47,13 +47,14 @@ from roomfsm.mediaserver.base.refusal import Refusal
 from roomfsm.mediaserver.base.settings import EngineSettings
 from roomfsm.mediaserver.dtls.session import DtlsIdentity
 from roomfsm.mediaserver.dtls.state import DtlsState
-from roomfsm.mediaserver.engine import memory, packet_info, udp
+from roomfsm.mediaserver.engine import memory, packet_info, tcp, udp
 from roomfsm.mediaserver.engine.fanout import Fanout
 from roomfsm.mediaserver.engine.observer import PeerObserver
 from roomfsm.mediaserver.engine.own_port import OwnPort
 from roomfsm.mediaserver.engine.peer import Peer
 from roomfsm.mediaserver.engine.port import Port
 from roomfsm.mediaserver.engine.stats import EngineStats, PeerStats
+from roomfsm.mediaserver.engine.tcp import TcpPort
 from roomfsm.mediaserver.engine.transport import Transport
 from roomfsm.mediaserver.forwarding.shared_path import SharedPath
 from roomfsm.mediaserver.forwarding.sink import Group, Sink
@@ -126,14 +127,20 @@ class _WakingSet[Item](set[Item]):
 class Engine(Port):
     """All peers of one UDP socket. :func:`open_engine` creates it."""
 
-    def __init__(self, settings: EngineSettings, sock: socket.socket) -> None:
+    def __init__(
+        self, settings: EngineSettings, sock: socket.socket, listener: socket.socket | None = None
+    ) -> None:
+        """`listener` is the TCP socket to which browsers connect, if they may."""
         super().__init__(sock)
         self.settings = settings
         self.port: int = sock.getsockname()[1]
+        self.tcp_port: int | None = None if listener is None else listener.getsockname()[1]
+        self.tcp: TcpPort | None = None
+        """Set while the engine is open, if browsers may come over TCP."""
         self.identity = DtlsIdentity()
         self._count_addresses()
         self._addresses_counted = float("-inf")
-        self.candidates = host_candidates(udp.candidate_addresses(settings, sock), self.port)
+        self.candidates = host_candidates(udp.candidate_addresses(settings, sock), self.port, self.tcp_port)
         self.cname = secrets.token_hex(8)
         audio = secrets.randbits(31) + 1
         self.ssrcs = {MediaKind.AUDIO: audio, MediaKind.VIDEO: audio + 1}
@@ -194,7 +201,7 @@ class Engine(Port):
             len(self._peers),
             self._received,
             self._sender.packets_sent,
-            self._sender.packets_dropped,
+            self._sender.packets_dropped + (0 if self.tcp is None else self.tcp.lost),
             {reason.value: count for reason, count in self._refused.items()},
             dict(boundary.faults),
         )
@@ -374,7 +381,7 @@ class Engine(Port):
     def announce(self, addresses: Sequence[str]) -> None:
         """Send these addresses to browsers from now on (`announced.look_up`)."""
         self.settings = replace(self.settings, announced_addresses=tuple(addresses))
-        self.candidates = host_candidates(addresses, self.port)
+        self.candidates = host_candidates(addresses, self.port, self.tcp_port)
 
     def close(self) -> None:
         for peer in list(self._peers):
@@ -384,16 +391,21 @@ class Engine(Port):
 
 @asynccontextmanager
 async def open_engine(settings: EngineSettings) -> AsyncIterator[Engine]:
-    """Open the UDP socket and serve it.
+    """Open the UDP socket, and the TCP socket if the settings say so, and serve them.
 
-    Leaving the scope closes every peer. Raises `OSError` if the socket cannot be bound.
+    Leaving the scope closes every peer. Raises `OSError` if a socket cannot be bound.
     """
-    with udp.bind(settings) as sock:
-        engine = Engine(settings, sock)
+    with ExitStack() as sockets:
+        sock = sockets.enter_context(udp.bind(settings))
+        listener = sockets.enter_context(tcp.bind(settings, sock.getsockname())) if settings.tcp else None
+        engine = Engine(settings, sock, listener)
         async with trio.open_nursery() as nursery:
             engine.nursery = nursery
             for task in (engine.receive, engine.attend, engine.tick):
                 nursery.start_soon(task)
+            if listener is not None:
+                engine.tcp = TcpPort(engine, listener, nursery)
+                nursery.start_soon(engine.tcp.accept)
             try:
                 yield engine
             finally:

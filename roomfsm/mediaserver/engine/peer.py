@@ -47,7 +47,7 @@ from roomfsm.mediaserver.forwarding.surroundings import Outlet
 from roomfsm.mediaserver.forwarding.track import Track
 from roomfsm.mediaserver.forwarding.viewer_path import ViewerPath
 from roomfsm.mediaserver.ice.allowance import Allowance
-from roomfsm.mediaserver.ice.lite import Credentials
+from roomfsm.mediaserver.ice.lite import Credentials, is_over_tcp
 from roomfsm.mediaserver.ice.state import IceState, LocalCandidate
 from roomfsm.mediaserver.rtp import rtcp
 from roomfsm.mediaserver.rtp.extensions import AUDIO_LEVEL, REPAIRED_RID, RID, OutgoingExtensions
@@ -96,6 +96,9 @@ class Peer:
 
     layered: ClassVar[bool] = True
     """Whether the browser may send its picture in several layers."""
+    # Not of each object, as it is nearly always the same: see `WorkerPeer`.
+    over_tcp = True
+    """Whether the browser is told our TCP candidates, if there are any."""
 
     def __init__(self, context: PeerContext, observer: PeerObserver) -> None:
         self._context = context
@@ -258,7 +261,7 @@ class Peer:
         context = self._context
         return LocalEnd(
             context.identity.fingerprint,
-            context.candidates,
+            self._candidates(),
             context.ssrcs,
             context.cname,
             secrets.token_hex(8),
@@ -266,6 +269,10 @@ class Peer:
             context.repair_ssrc,
             max(0, self.max_audio_receive_bandwidth),
         )
+
+    def _candidates(self) -> Sequence[str]:
+        candidates = self._context.candidates
+        return candidates if self.over_tcp else [line for line in candidates if not is_over_tcp(line)]
 
     def _name_media_lines(self, media: Sequence[AcceptedMedia]) -> None:
         self._media_lines = [(one.mid, one.index) for one in media]
@@ -345,7 +352,7 @@ class Peer:
         return [
             LocalCandidate(candidate, mid, index)
             for mid, index in self._media_lines
-            for candidate in self._context.candidates
+            for candidate in self._candidates()
         ]
 
     def add_candidate(self, candidate: str, sdp_mid: str, sdp_m_line_index: int) -> None:
@@ -494,13 +501,14 @@ class Peer:
 
     def path_changed(self, carried: MediaTransport) -> None:
         transport = carried.transport
-        usable, sender = transport.usable, transport.sender
+        sender, selected = transport.sender, transport.ice.selected
+        usable = transport.usable and selected is not None
         for kind, sink in self._sinks.items():
             if kind not in carried.kinds:
                 continue
             sink.open = usable
-            if usable and sender is not None and transport.ice.selected is not None:
-                sink.address, sink.control = transport.ice.selected
+            if usable and sender is not None and selected is not None:
+                sink.address, sink.control = selected
                 sink.own_socket = transport.own_socket
                 sink.handle = sender.handle
                 sink.tag_length = sender.tag_length

@@ -16,7 +16,7 @@ from roomfsm.mediaserver.base.settings import EngineSettings
 from roomfsm.mediaserver.engine import packet_info, udp
 from roomfsm.mediaserver.engine.transport import Transport
 from roomfsm.mediaserver.ice import stun
-from roomfsm.mediaserver.ice.lite import Address, Path
+from roomfsm.mediaserver.ice.lite import Address, Path, StreamAddress
 
 _MAX_DATAGRAM = 2048
 
@@ -37,6 +37,8 @@ class Port:
         self.by_ufrag: dict[bytes, Transport] = {}
         self.by_address: dict[Address, Transport] = {}
         self._tells_addresses = packet_info.enable(sock)
+        self.arrived: float | None = None
+        """When what is being dispatched arrived, if it came over TCP."""
         self._asks_addresses = False
         """Whether it matters to which address of ours a datagram was sent."""
 
@@ -44,6 +46,8 @@ class Port:
         """The arrival time of the datagram that is being dispatched, in seconds of a clock that only this method
         uses.
         """
+        if self.arrived is not None:
+            return self.arrived
         time = udp.arrival_time(self._socket)
         return trio.current_time() if time is None else time
 
@@ -52,8 +56,12 @@ class Port:
 
         If the system refuses it, it is lost, because every protocol above repeats its datagrams.
         """
+        remote = path.remote
         try:
-            self._socket.sendmsg((datagram,), path.control, 0, path.remote)
+            if isinstance(remote, StreamAddress):
+                remote.stream.sendmsg((datagram,))
+            else:
+                self._socket.sendmsg((datagram,), path.control, 0, remote)
         except OSError:
             self.refuse(Refusal.SEND_FAILED)
 
@@ -77,6 +85,10 @@ class Port:
                 except Exception as error:  # noqa: BLE001 (see boundary.py)
                     _DATAGRAM.caught(error)
         self.received(count)
+
+    def take(self, packet: bytes, address: Address, now: float) -> None:
+        """Handle a packet that came in another way than by the socket."""
+        self._dispatch(packet, address, now)
 
     def _dispatch(
         self, datagram: bytes, address: Address, now: float, ancillary: Sequence[tuple[int, int, bytes]] = ()

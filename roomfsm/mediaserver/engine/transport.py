@@ -17,6 +17,8 @@ from roomfsm.mediaserver.ice.lite import (
     IceLite,
     Path,
     RemoteCandidate,
+    Stream,
+    StreamAddress,
     local_candidate,
     plain_address,
 )
@@ -109,12 +111,14 @@ class Transport:
         """Whether releasing the memory of the handshake has not been tried yet."""
 
     @property
-    def own_socket(self) -> socket.socket | None:
-        """The socket from which this transport alone sends; None if it sends from the engine's."""
-        return None
+    def own_socket(self) -> socket.socket | Stream | None:
+        """The socket or stream by which this transport alone sends; None if it sends from the engine's socket."""
+        selected = self.ice.selected
+        return selected.remote.stream if selected and isinstance(selected.remote, StreamAddress) else None
 
     @property
     def usable(self) -> bool:
+        """Whether media are exchanged. For a moment there may be no path, because a TCP connection broke."""
         return self.sender is not None and self.dtls_state is DtlsState.CONNECTED and not self.silent
 
     def start(self, fingerprints: Sequence[tuple[str, bytes]], now: float, *, dtls_client: bool = False) -> None:
@@ -168,7 +172,8 @@ class Transport:
             # RFC 8445 section 7.1 is always longer than the answer.
             refusal, answer = Refusal.STUN_TOO_SHORT, b""
         # This is done only now, because it may have to ask the system for a route.
-        path = Path(address, packet_info.control(asked, address, now)) if answer else Path(address)
+        control = packet_info.control(asked, address, now) if answer else ()
+        path = Path(address, control)
         if answer:
             network.send(answer, path)
         if refusal is not None:
@@ -211,6 +216,17 @@ class Transport:
         known = any(path.remote == address for path in self.ice.paths)
         if not known and self._network.by_address.get(address) is self:
             del self._network.by_address[address]
+            if isinstance(address, StreamAddress):
+                address.stream.close()
+
+    def lost(self, address: StreamAddress) -> None:
+        """Take note that a TCP connection has ended. The peer comes again over another one, or goes on over UDP.
+
+        If it does neither, its silence ends the transport.
+        """
+        del self._network.by_address[address]
+        if self.ice.lost(Path(address)):
+            self._owner.path_changed()
 
     def receive_dtls(self, datagram: bytes, now: float) -> None:
         dtls, address = self._dtls, self.ice.selected
@@ -360,8 +376,8 @@ class Transport:
         network = self._network
         for ufrag in self.ice.ufrags:
             network.by_ufrag.pop(ufrag.encode(), None)
-        for path in self.ice.paths:
-            if network.by_address.get(path.remote) is self:
-                del network.by_address[path.remote]
+        for path in list(self.ice.paths):
+            del self.ice.paths[path]
+            self._forget(path.remote)
         network.handshaking.discard(self)
         self._receiver = self.sender = None

@@ -17,7 +17,7 @@ if sys.platform == "linux":
 from roomfsm.mediaserver.base.boundary import Boundary
 from roomfsm.mediaserver.base.settings import EngineSettings
 from roomfsm.mediaserver.dtls import srtp
-from roomfsm.mediaserver.ice.lite import Address, Control
+from roomfsm.mediaserver.ice.lite import Address, Control, Stream
 from roomfsm.mediaserver.rtp.extensions import number_place
 
 _UDP_SEGMENT = 103
@@ -41,8 +41,8 @@ class Destination(Protocol):
     address: Address
     control: Control
     """Control messages that make packets leave from the right address of ours. Empty if they do so anyway."""
-    own_socket: socket.socket | None
-    """The socket from which this destination is sent to; None for the sender's own."""
+    own_socket: socket.socket | Stream | None
+    """The socket or stream by which this destination is sent to; None for the sender's own socket."""
     handle: Any
     """The handle of the :class:`~roomfsm.mediaserver.dtls.srtp.SrtpSender`."""
     tag_length: int
@@ -213,12 +213,21 @@ class BurstSender:
         self.packets_dropped += dropped
 
     def _send_run(
-        self, sock: socket.socket, view: memoryview, stride: int, count: int, address: Address, control: Control
+        self,
+        sock: socket.socket | Stream,
+        view: memoryview,
+        stride: int,
+        count: int,
+        address: Address,
+        control: Control,
     ) -> int:
         """Send `count` packets at once, or one by one if the system refuses that.
 
         Returns how many the system accepted.
         """
+        if not isinstance(sock, socket.socket):
+            sock.send_run(view, stride)
+            return count
         if self._segmentation:
             segment = (socket.SOL_UDP, _UDP_SEGMENT, struct.pack("H", stride))
             try:

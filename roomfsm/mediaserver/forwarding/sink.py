@@ -30,7 +30,7 @@ from roomfsm.mediaserver.base.kinds import MediaKind, PictureSize
 from roomfsm.mediaserver.forwarding.repair_history import RepairHistory
 from roomfsm.mediaserver.forwarding.stats import SendingStats
 from roomfsm.mediaserver.forwarding.viewer_path import ViewerPath
-from roomfsm.mediaserver.ice.lite import Address, Control
+from roomfsm.mediaserver.ice.lite import Address, Control, Stream
 from roomfsm.mediaserver.rtp.extensions import ExtensionWriter, OutgoingExtensions
 from roomfsm.mediaserver.rtp.packet import payload_size
 from roomfsm.mediaserver.rtp.ring import KeptPacket
@@ -166,7 +166,7 @@ class Sink:
         """How large the viewer sees the picture."""
         self.address: Address = ("", 0)
         self.control: Control = ()
-        self.own_socket: socket.socket | None = None
+        self.own_socket: socket.socket | Stream | None = None
         self.handle: Any = None
         self.tag_length = 0
         self.number: Callable[[int, float], int] | None = None

@@ -8,8 +8,8 @@ answered, too, because the browser may never get our new ones.
 import ipaddress
 import secrets
 import string
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple, Protocol
 
 from roomfsm.hosts import host_and_port
 from roomfsm.mediaserver.base.refusal import Refusal
@@ -17,11 +17,34 @@ from roomfsm.mediaserver.base.settings import EngineSettings
 from roomfsm.mediaserver.ice import stun
 from roomfsm.mediaserver.ice.allowance import Allowance
 
-type Address = tuple[str, int] | tuple[str, int, int, int]
-"""An address as the socket returns it: IPv4, or IPv6 with flow and scope."""
-
 type Control = tuple[tuple[int, int, bytes], ...]
 """The control messages (sendmsg(2)) with which a datagram is sent."""
+
+
+class Stream(Protocol):
+    """A TCP connection from a peer (RFC 6544), which takes whole packets and never waits."""
+
+    def sendmsg(
+        self, buffers: Iterable[bytes | memoryview], ancillary: Control = (), flags: int = 0, to: object = None, /
+    ) -> int:
+        """Send one packet, as a UDP socket does."""
+
+    def send_run(self, view: memoryview, stride: int, /) -> None:
+        """Send packets of `stride` bytes, of which the last may be shorter."""
+
+    def close(self) -> None: ...
+
+
+class StreamAddress(NamedTuple):
+    """The address of a peer that has come over TCP."""
+
+    host: str
+    port: int
+    stream: Stream
+
+
+type Address = tuple[str, int] | tuple[str, int, int, int] | StreamAddress
+"""The address of a peer: as a UDP socket returns it (IPv4, or IPv6 with flow and scope), or that of a stream."""
 
 
 class Path(NamedTuple):
@@ -43,18 +66,34 @@ _MAX_CANDIDATE = 1024
 """The most characters of a candidate line."""
 _HOST_PREFERENCE = 126
 _PEER_REFLEXIVE_PREFERENCE = 110
+_TCP_HOST_PREFERENCE = 90
+_TCP_PEER_REFLEXIVE_PREFERENCE = 80
+_PASSIVE, _ACTIVE = 4, 6
+"""How much a direction of TCP is preferred (RFC 6544 section 4.2)."""
+_FIRST_BY_TCP = 8191
+"""The highest preference of one address among those of a direction."""
 
 
-def host_candidates(addresses: Sequence[str], port: int) -> tuple[str, ...]:
-    """One UDP host candidate line for each address, the best first (RFC 8839 section 5.1, without `a=`).
+def host_candidates(addresses: Sequence[str], port: int, tcp_port: int | None = None) -> tuple[str, ...]:
+    """One UDP host candidate line for each address, the best first (RFC 8839 section 5.1, without `a=`), and then
+    one for TCP if there is a `tcp_port` (RFC 6544 section 4.5).
 
-    An address may have a port of its own (`hosts.host_and_port`).
+    An address may have a port of its own (`hosts.host_and_port`). It is TCP's, too, if we have the same number for
+    both.
     """
     ends = [(address, own or port) for address, own in map(host_and_port, addresses)]
-    return tuple(
+    lines = [
         f"candidate:{index + 1} 1 UDP {_priority(_HOST_PREFERENCE, 65535 - index)} {address} {end} typ host"
         for index, (address, end) in enumerate(ends)
-    )
+    ]
+    if tcp_port is not None:
+        for index, (address, end) in enumerate(ends):
+            priority = _priority(_TCP_HOST_PREFERENCE, _tcp_preference(_PASSIVE, index))
+            number = end if tcp_port == port else tcp_port
+            lines.append(
+                f"candidate:{len(ends) + index + 1} 1 TCP {priority} {address} {number} typ host tcptype passive"
+            )
+    return tuple(lines)
 
 
 def plain_address(address: Address) -> tuple[str, int]:
@@ -63,28 +102,43 @@ def plain_address(address: Address) -> tuple[str, int]:
     return (host.removeprefix("::ffff:") if "." in host else host, address[1])
 
 
+def is_over_tcp(candidate: str) -> bool:
+    """Whether this is the line of a TCP candidate."""
+    return candidate.split(maxsplit=3)[2].upper() == "TCP"
+
+
 def local_candidate(candidates: Sequence[str], remote: Address, asked: str = "") -> str:
     """Our candidate with the address that the peer contacted, or else the first one of the peer's address family.
 
     Empty if there is none.
     """
-    for line in candidates:
+    over_tcp = isinstance(remote, StreamAddress)
+    lines = [line for line in candidates if is_over_tcp(line) is over_tcp]
+    for line in lines:
         if line.split()[4] == asked:
             return line
     version = ipaddress.ip_address(plain_address(remote)[0].partition("%")[0]).version
-    return next((line for line in candidates if ipaddress.ip_address(line.split()[4]).version == version), "")
+    return next((line for line in lines if ipaddress.ip_address(line.split()[4]).version == version), "")
 
 
 def _priority(type_preference: int, local_preference: int) -> int:
     return (type_preference << 24) | (local_preference << 8) | 255
 
 
+def _tcp_preference(direction: int, index: int) -> int:
+    return (direction << 13) | (_FIRST_BY_TCP - index)
+
+
 PEER_REFLEXIVE_PRIORITY = _priority(_PEER_REFLEXIVE_PREFERENCE, 65535)
 
 
-def peer_reflexive(address: tuple[str, int]) -> str:
+def peer_reflexive(address: Address) -> str:
     """The line of a candidate that was found by a check (RFC 8445 section 5.1.1.2)."""
-    return f"candidate:1 1 UDP {PEER_REFLEXIVE_PRIORITY} {address[0]} {address[1]} typ prflx"
+    host, port = plain_address(address)
+    if isinstance(address, StreamAddress):
+        priority = _priority(_TCP_PEER_REFLEXIVE_PREFERENCE, _tcp_preference(_ACTIVE, 0))
+        return f"candidate:1 1 TCP {priority} {host} {port} typ prflx tcptype active"
+    return f"candidate:1 1 UDP {PEER_REFLEXIVE_PRIORITY} {host} {port} typ prflx"
 
 
 def _token(length: int) -> str:
@@ -264,5 +318,18 @@ class IceLite:
 
     def remote_candidate(self, address: Address) -> str:
         """The peer's candidate line with this address, or else a peer-reflexive one."""
-        known = self._remote_candidates.get(plain_address(address))
-        return known or peer_reflexive(plain_address(address))
+        known = None
+        if not isinstance(address, StreamAddress):
+            known = self._remote_candidates.get(plain_address(address))
+        return known or peer_reflexive(address)
+
+    def lost(self, path: Path) -> bool:
+        """Forget a path that has broken. Returns whether it was the selected one.
+
+        Any check selects another one then.
+        """
+        self.paths.pop(path, None)
+        if path != self.selected:
+            return False
+        self.selected, self.nominated = None, False
+        return True

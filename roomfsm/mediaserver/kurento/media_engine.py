@@ -3,6 +3,7 @@
 from collections.abc import Collection
 from typing import Protocol
 
+from roomfsm.mediaserver.base.settings import EngineSettings
 from roomfsm.mediaserver.engine.observer import PeerObserver
 from roomfsm.mediaserver.engine.peer import Peer
 
@@ -17,6 +18,9 @@ class MediaEngine(Protocol):
     @property
     def layered(self) -> bool:
         """Whether browsers may send a picture in several layers (simulcast)."""
+
+    @property
+    def settings(self) -> EngineSettings: ...
 
     @property
     def processes(self) -> Collection[int]:

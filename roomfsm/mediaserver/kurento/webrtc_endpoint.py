@@ -291,8 +291,16 @@ class WebRtcEndpoint(ObservedEndpoint):
         self.turn_url = arguments.text("turnUrl")
 
     def set_ice_tcp(self, arguments: Arguments) -> None:
-        if arguments.boolean("iceTcp"):
-            raise NotImplementedByServerError("This server takes media by UDP only")
+        wanted = arguments.boolean("iceTcp")
+        if wanted and not self._has_tcp():
+            raise NotImplementedByServerError("This server takes media by UDP only: see --media-tcp-port")
+        self.peer.over_tcp = wanted
+
+    def _has_tcp(self) -> bool:
+        return self.objects.engine.settings.tcp
+
+    def get_ice_tcp(self, _arguments: Arguments) -> bool:
+        return self._has_tcp() and self.peer.over_tcp
 
     OPERATIONS: ClassVar[Mapping[str, Operation]] = {
         **ObservedEndpoint.OPERATIONS,
@@ -306,7 +314,7 @@ class WebRtcEndpoint(ObservedEndpoint):
         "getExternalIPv4": lambda _, __: "",
         "getExternalIPv6": lambda _, __: "",
         "getIceConnectionState": ObservedEndpoint.get_ice_connection_state,
-        "getIceTcp": lambda _, __: False,
+        "getIceTcp": get_ice_tcp,
         "getLayersWanted": get_layers_wanted,
         "getLocalSessionDescriptor": get_local_session_descriptor,
         "getMediaState": lambda self, _: self._media_state,

@@ -124,6 +124,7 @@ class WorkerReady(Report, frozen=True):
     """The worker is ready. The fields are the data that the answers of its peers contain."""
 
     port: int
+    tcp_port: int | None
     fingerprint: str
     candidates: tuple[str, ...]
     ssrcs: Mapping[MediaKind, int]

@@ -88,6 +88,7 @@ class WorkerContext:
         self.settings = settings
         self.identity: DtlsIdentity = _Fingerprint(ready.fingerprint)
         self.candidates = ready.candidates
+        self.tcp_port = ready.tcp_port
         self.ssrcs = dict(ready.ssrcs)
         self.repair_ssrc = ready.repair_ssrc
         self.cname = ready.cname
@@ -151,7 +152,7 @@ class WorkerProcess[P: Reported](Supervised):
         """Send these addresses to its browsers from now on, also after its next start."""
         self._settings = replace(self._settings, announced_addresses=addresses)
         if self.context is not None:
-            self.context.candidates = host_candidates(addresses, self.port)
+            self.context.candidates = host_candidates(addresses, self.port, self.context.tcp_port)
 
     def send(self, command: Command) -> None:
         if self._channel is not None:
@@ -201,7 +202,7 @@ class WorkerProcess[P: Reported](Supervised):
     def _take(self, report: AnyReport, channel: Channel[AnyReport]) -> None:
         match report:
             case WorkerReady():
-                self._settings = replace(self._settings, port=report.port)
+                self._settings = replace(self._settings, port=report.port, tcp_port=report.tcp_port or 0)
                 self.context = WorkerContext(self._settings, report)
                 self._channel = channel
                 self.ready(port=report.port)

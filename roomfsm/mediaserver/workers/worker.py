@@ -200,7 +200,13 @@ async def serve(sock: socket.socket, index: int, folder: Path, settings: EngineS
         memory.settle_start_up()
         channel.send(
             WorkerReady(
-                engine.port, fingerprint, engine.candidates, engine.ssrcs, engine.repair_ssrc, engine.cname
+                engine.port,
+                engine.tcp_port,
+                fingerprint,
+                engine.candidates,
+                engine.ssrcs,
+                engine.repair_ssrc,
+                engine.cname,
             )
         )
         async with trio.open_nursery() as nursery:

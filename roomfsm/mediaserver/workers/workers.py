@@ -61,6 +61,7 @@ class Workers:
                 replace(
                     settings,
                     port=settings.port and settings.port + index,
+                    tcp_port=settings.tcp_port and settings.tcp_port + index,
                     announced_addresses=announced.shifted(settings.announced_addresses, index),
                 ),
                 folder,

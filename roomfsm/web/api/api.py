@@ -19,7 +19,7 @@ from quart import Blueprint, Request, Response, abort, request
 from werkzeug.exceptions import HTTPException
 
 from roomfsm.access.guesses import Guesses
-from roomfsm.door.client_address import bound_key
+from roomfsm.hosts import bound_key
 from roomfsm.log import get_logger
 from roomfsm.protocol.errors import ErrorCode, Refusal
 from roomfsm.web.access import bearer_of, same_secret

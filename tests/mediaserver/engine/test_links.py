@@ -260,7 +260,7 @@ async def test_nothing_is_left_of_a_link() -> None:
         async with linked(parent, child) as link:
             transport = link.child._transports[0].transport
             sock = transport.own_socket
-            assert sock is not None
+            assert isinstance(sock, socket.socket)
             link.child.close()
             link.parent.close()
         while sock.fileno() >= 0:

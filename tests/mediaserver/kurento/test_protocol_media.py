@@ -23,6 +23,7 @@ from roomfsm.peer import AUDIO_SSRC
 from tests.mediaserver import answering
 from tests.mediaserver.kurento_client import PATIENCE, Client, open_client, open_server
 from tests.mediaserver.peer import OPUS, VP8_KEYFRAME, TestPeer, open_test_peer
+from tests.ports import reserved_port
 
 OTHER_KEYFRAME = VP8_KEYFRAME + b"other"
 
@@ -342,6 +343,19 @@ async def test_the_latency_is_reported_if_the_pipeline_asks_for_it() -> None:
         (latency,) = stats["E2ELatency"]
         assert (latency["name"], latency["type"]) == ("sink_video_default", "VIDEO")
         assert 1_000 < latency["avg"] < 100_000_000, "nanoseconds"
+
+
+async def test_an_endpoint_names_tcp_candidates_unless_it_is_told_not_to() -> None:
+    with trio.fail_after(PATIENCE), reserved_port() as port:
+        async with open_server(media_tcp_port=port) as server, open_client(server.url) as client:
+            pipeline = await client.pipeline()
+            for wanted in (True, False):
+                endpoint = await client.endpoint(pipeline)
+                assert await client.invoke(endpoint, "getIceTcp")
+                await client.invoke(endpoint, "setIceTcp", iceTcp=wanted)
+                assert await client.invoke(endpoint, "getIceTcp") is wanted
+                offer = await client.invoke(endpoint, "generateOffer")
+                assert (f" {port} typ host tcptype passive" in offer) is wanted
 
 
 # What it has not
