@@ -308,7 +308,7 @@ export class MediaLink extends Emitter {
       clearTimeout(this.#patience);
       await peer.accept(answer.sdp);
       if (outdated()) return;
-      this.answered(answer.sdp);
+      this.answered(answer);
       this.#machine.fire('answered', {});
     } catch (error) {
       if (outdated()) return;
@@ -459,9 +459,9 @@ export class MediaLink extends Emitter {
 
   /**
    * The server has answered the offer.
-   * @param {string} _sdp
+   * @param {Answer} _answer
    */
-  answered(_sdp) {}
+  answered(_answer) {}
 
   /** @returns {string} */
   streamId() {

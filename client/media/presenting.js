@@ -195,9 +195,10 @@ export class Presenting extends Emitter {
     this.devices.microphone.turnOff();
   }
 
-  /** Listen to the microphone that is sent, if there is one. */
+  /** Listen to the microphone that is sent, if there is one and nobody else does. */
   #listen() {
-    const track = this.publications.get('camera')?.stream.getAudioTracks()[0];
+    const camera = this.publications.get('camera');
+    const track = camera?.isHeard === false ? camera.stream.getAudioTracks()[0] : undefined;
     if (this.#listening?.track === track) return;
     this.#listening?.voice.close();
     this.#listening = null;

@@ -7,7 +7,7 @@
 import { layersOf, shape, takesLayers, withoutLayers } from './layers.js';
 import { MediaLink } from './link.js';
 
-/** @import {LayersWanted, Source} from '../wire/messages.d.ts' */
+/** @import {Answer, LayersWanted, Source} from '../wire/messages.d.ts' */
 /** @import {Connection} from '../wire/connection.js' */
 
 /** @typedef {'audio' | 'video'} MediaKind */
@@ -19,6 +19,8 @@ const OFFERED = { camera: ['audio', 'video'], screen: [] };
 export class Publication extends MediaLink {
   /** Whether it has ever had sound. */
   hadSound = false;
+  /** Whether the media server finds out whether the user speaks; undefined as long as there was no answer. @type {boolean | undefined} */
+  isHeard;
   /** What sends each kind at present. @type {Map<MediaKind, RTCRtpSender>} */
   #senders = new Map();
   /** Whether the present connection sends the picture in layers. */
@@ -131,10 +133,11 @@ export class Publication extends MediaLink {
 
   /**
    * @override
-   * @param {string} sdp
+   * @param {Answer} answer
    */
-  answered(sdp) {
+  answered({ sdp, hears = false }) {
     this.#isAnswered = true;
+    this.isHeard = hears;
     if (!this.#layered || takesLayers(sdp)) return;
     this.#layered = false;
     this.#change((parameters) => Boolean(withoutLayers(parameters)));

@@ -436,7 +436,8 @@ export type Media = {
 /**
  * Tell that the sender begins or ceases to speak. There is no reply, unless it is refused.
  *
- * Everybody gets `speaking` a little later, which says who speaks by then.
+ * Everybody gets `speaking` a little later, which says who speaks by then. It changes nothing while the media
+ * server hears the sender.
  */
 export type Speaking = {
   type: 'speaking';
@@ -870,6 +871,8 @@ export type Answer = {
   stream: string;
   /** a session description (RFC 8866) */
   sdp: string;
+  /** the media server finds out by the sound whether the recipient speaks, so the client need not send `speaking` */
+  hears?: boolean;
   ref?: Ref;
 };
 

@@ -446,8 +446,11 @@ STORY: tuple[Line, ...] = (
 continues. He sends a picture to the chat. Ada moderates the room, puts Bob out, and lets him in again over the
 lobby."""
 
-APART: tuple[Line, ...] = (Line("Ada", server.LayersWanted(stream=CAMERA, layers=("l", "h"))),)
-"""Messages that do not come in the story, because Ada sends her picture in one layer."""
+APART: tuple[Line, ...] = (
+    Line("Ada", server.LayersWanted(stream=CAMERA, layers=("l", "h"))),
+    Line("Ada", server.Answer(stream=CAMERA, sdp=_sdp("recvonly", "passive", "mEd1"), hears=True, ref=2)),
+)
+"""Messages that are not in the story, because Ada sends one layer of her picture, and no levels of her sound."""
 
 
 def wire(message: ClientMessage | ServerMessage) -> dict[str, Any]:

@@ -203,11 +203,19 @@ has no more place.
 SOUND = """\
 ## Microphones, and who speaks
 
-A client tells whether its user's microphone and camera are on ([Media](#media)), and whether the user speaks
-([Speaking](#speaking)), which it finds out from the sound of the microphone. The room does not listen to anybody.
-Everybody gets the first as fields of `participantChanged`. Who speaks is told in one message that lists all of
-them (`speaking`), at most every `speaking_interval` (0.5 s unless set otherwise), so a client may send it as often
-as it changes. Who is away, muted or has left does not speak, and the newest `speaking` is in [Joined](#joined).
+A client tells whether its user's microphone and camera are on ([Media](#media)). Everybody gets that as fields
+of `participantChanged`.
+
+Some media servers find out who speaks, by the loudness that browsers send with their packets (RFC 6464). If the
+[Answer](#answer) to the stream `camera` has `hears`, the client need not tell it, and what it tells by
+[Speaking](#speaking) counts for nothing as long as the stream lasts. Otherwise, as with Kurento, the client
+finds out from the sound of the microphone whether its user speaks, and tells it. The sound of a shared screen is
+nobody's speech.
+
+Who speaks is told in one message that lists all of them (`speaking`), at most every `speaking_interval` (0.5 s
+unless set otherwise), so a client may send it as often as it changes. Who is muted or has left does not speak, and
+neither does who is away, unless the media server hears that person. The newest `speaking` is in
+[Joined](#joined).
 
 Everybody may show a reaction for a moment ([React](#react)). All that people show is told in one message
 ([Reacted](#reacted)), as seldom as who speaks. It is kept nowhere, so newcomers do not see it.

@@ -78,6 +78,8 @@ from roomfsm.kurento.events import (
     MediaType,
     NewCandidatePairSelected,
     SessionResumed,
+    SpeakingState,
+    SpeakingStateChanged,
 )
 from roomfsm.kurento.objects import (
     BandwidthLimits,
@@ -164,6 +166,8 @@ __all__ = [
     "SdpInvalid",
     "SessionInvalid",
     "SessionResumed",
+    "SpeakingState",
+    "SpeakingStateChanged",
     "Stock",
     "TagUnknown",
     "Traffic",

@@ -55,6 +55,11 @@ class MediaFlowState(enum.StrEnum):
     NOT_FLOWING = "NOT_FLOWING"
 
 
+class SpeakingState(enum.StrEnum):
+    SPEAKING = "SPEAKING"
+    NOT_SPEAKING = "NOT_SPEAKING"
+
+
 class MediaPausedState(enum.StrEnum):
     PAUSED = "PAUSED"
     NOT_PAUSED = "NOT_PAUSED"
@@ -177,6 +182,17 @@ class LayersWanted(Event, frozen=True):
     layers: tuple[str, ...]
 
 
+class SpeakingStateChanged(Event, frozen=True):
+    """An event that only the embedded media server has, and not Kurento.
+
+    The user of the endpoint's browser begins or ceases to speak, by the audio levels in the packets.
+    """
+
+    MERGE_BY = ()
+
+    state: SpeakingState
+
+
 class MediaTranscodingStateChanged(Event, frozen=True):
     MERGE_BY = ("media_type", "bin_name")
 
@@ -226,6 +242,7 @@ type EndpointEvent = (
     | MediaFlowOutStateChanged
     | MediaPausedStateChanged
     | LayersWanted
+    | SpeakingStateChanged
     | MediaTranscodingStateChanged
     | NewCandidatePairSelected
     | Error
@@ -253,6 +270,7 @@ OPTIONAL: dict[str, type[EndpointEvent]] = {
     struct.__name__: struct for struct in (MediaPausedStateChanged, LayersWanted)
 }
 """Events that a media server may not have. If it refuses the subscription, it is not asked again."""
+_KNOWN = SUBSCRIBED | OPTIONAL | {SpeakingStateChanged.__name__: SpeakingStateChanged}
 
 
 def says_closed(event: EndpointEvent) -> bool:
@@ -286,7 +304,7 @@ def decode(params: Mapping[str, Any] | None) -> tuple[str, EndpointEvent]:
     try:
         envelope = msgspec.convert((params or {}).get("value"), _Envelope)
         # This is not `data.type`, which in an Error is the error's own type.
-        struct = SUBSCRIBED.get(envelope.type) or OPTIONAL.get(envelope.type)
+        struct = _KNOWN.get(envelope.type)
         if struct is None:
             raise UnknownEvent(f"{envelope.type} of {envelope.object}")
         # The conversion is not strict, because timestampMillis is a number in a string.

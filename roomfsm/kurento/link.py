@@ -95,6 +95,7 @@ class Link:
         self.layered: bool | None = None
         """Whether the media server takes a picture in several layers (simulcast); None if that is not known yet.
         Kurento does not."""
+        self._capabilities: frozenset[str] = frozenset()
         self._cut_off = "not connected yet"
 
     @property
@@ -281,6 +282,7 @@ class Link:
         self.session = Session(
             self.url, session_id, server_id, self.settings, self._ids, self._counts, self._is_ours
         )
+        self.session.capabilities = self._capabilities
         return self.session
 
     async def _resume(self, connection: Connection, session_id: str, server_id: str) -> str | None:
@@ -296,6 +298,7 @@ class Link:
 
     async def _learn_version(self, connection: Connection, session_id: str) -> None:
         self.version = None
+        self._capabilities = frozenset()
         try:
             asked = {**invocation(MANAGER, "getInfo"), "sessionId": session_id}
             info = value_of(await connection.call("invoke", asked))
@@ -304,7 +307,9 @@ class Link:
             return
         version = info.get("version") if isinstance(info, dict) else None
         capabilities = info.get("capabilities") if isinstance(info, dict) else None
-        self.layered = isinstance(capabilities, list) and _SIMULCAST in capabilities
+        if isinstance(capabilities, list):
+            self._capabilities = frozenset(name for name in capabilities if isinstance(name, str))
+        self.layered = _SIMULCAST in self._capabilities
         if isinstance(version, str):
             # Everybody may ask for the health and sees this value, so only a version may be in it, and nothing
             # else that the media server says.

@@ -32,6 +32,7 @@ from roomfsm.kurento.events import (
     MediaPausedStateChanged,
     MediaType,
     SessionResumed,
+    SpeakingStateChanged,
 )
 from roomfsm.kurento.owner import Owner
 from roomfsm.kurento.session import Session, invocation, value_of
@@ -47,6 +48,11 @@ class PictureSize(StrEnum):
     MEDIUM = "MEDIUM"
     LARGE = "LARGE"
 
+
+_SPEAKING = "speaking"
+"""The capability of a media server that reports whether the users of browsers speak. Kurento does not have it."""
+_AUDIO_LEVEL = "urn:ietf:params:rtp-hdrext:ssrc-audio-level"
+"""The header extension by which a browser tells how loud the sound is (RFC 6464)."""
 
 MANAGER = "manager_ServerManager"
 """The id of the object that describes the media server and all its other objects."""
@@ -388,6 +394,24 @@ class WebRtcEndpoint:
         """
         if self._session.has.get(LayersWanted.__name__):
             await self._invoke("setParticipant", {"participant": participant})
+
+    async def hears(self, answer: str) -> bool:
+        """Whether the media server finds out whether the browser's user speaks, as it has given this answer.
+
+        If `answer` is empty, it is asked for. False, without a request, for a media server that cannot hear, such
+        as Kurento.
+        """
+        if _SPEAKING not in self._session.capabilities:
+            return False
+        return _AUDIO_LEVEL in (answer or await self.local_description())
+
+    async def follow_speech(self) -> None:
+        """Have `SpeakingStateChanged` events come, if it `hears`."""
+        await self._session.request(*_subscription(self.id, SpeakingStateChanged.__name__))
+
+    async def is_speaking(self) -> bool:
+        """Whether the browser's user speaks, if it `hears`. Otherwise like `is_flowing_in`."""
+        return bool(await self._invoke("isSpeaking"))
 
     async def show_picture(self, size: PictureSize) -> None:
         """Say how large the endpoint's browser shows the picture, so that a fitting layer of it is sent.

@@ -86,6 +86,8 @@ class Session:
         events that were tried."""
         self.trying = trio.Lock()
         """Held while such events are tried, so that endpoints which begin at once do not all try them."""
+        self.capabilities: frozenset[str] = frozenset()
+        """What the media server says that it can do."""
         self.full_until = -math.inf
         """Until then others are tried first, because the media server had no threads or file descriptors left."""
         self.failing_until = -math.inf

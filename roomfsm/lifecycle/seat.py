@@ -30,6 +30,7 @@ class SeatFacts(msgspec.Struct, frozen=True, omit_defaults=True):
     - `oneself` says that the message names its own sender, or a line of chat that the sender has said.
     - `silenced` says that the message claims that the person is heard who is not: because of a moderator, or
       because the microphone is off.
+    - `heard` says that the media server finds out whether the person speaks, so that it need not be told.
     - `room_has_place` says that at least one more person may enter the room.
     - `within_rates` is the same as in the facts of a room.
     - `needs_moderator` says that nobody moderates the room, and that its policy lets somebody stand in.
@@ -44,6 +45,7 @@ class SeatFacts(msgspec.Struct, frozen=True, omit_defaults=True):
     found: bool = True
     oneself: bool = False
     silenced: bool = False
+    heard: bool = False
     room_has_place: bool = True
     within_rates: bool = True
     needs_moderator: bool = False
@@ -235,6 +237,9 @@ is_banned = Guard[SeatFacts]("the person named is banned", lambda f: f.found, Er
 not_silenced = Guard[SeatFacts](
     "nobody claims to be heard who is muted", lambda f: not f.silenced, ErrorCode.MUTED
 )
+is_unheard = Guard[SeatFacts](
+    "the media server does not find out whether the person speaks", lambda f: not f.heard
+)
 needs_moderator = Guard[SeatFacts]("nobody moderates the room, and somebody may", lambda f: f.needs_moderator)
 may_stand_in = Guard[SeatFacts]("the person does not only watch", lambda f: f.may_stand_in)
 stands_in = Guard[SeatFacts]("the person only stands in for a moderator", lambda f: f.stands_in)
@@ -269,7 +274,9 @@ SEAT: Table[SeatFacts] = Table(
             (Do.LOWER_HAND,),
         ),
         Row(("media",), ("seated",), STAYS, (not_silenced, within_rates), (Do.SET_MEDIA,)),
-        Row(("speaking",), ("seated",), STAYS, (not_silenced,), (Do.SPEAK,)),
+        Row(("speaking",), ("seated",), STAYS, (not_silenced, is_unheard), (Do.SPEAK,)),
+        # Otherwise what the media server hears counts, and not what a client claims.
+        Row(("speaking",), ("seated",), STAYS, (not_silenced,)),
         Row(("react",), ("seated",), STAYS, (within_rates,), (Do.REACT,)),
         Row(("mute",), ("seated",), STAYS, _over_another, (Do.MUTE,)),
         Row(("unmute",), ("seated",), STAYS, (*_moderators, person_is_there), (Do.UNMUTE,)),

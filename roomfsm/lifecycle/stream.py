@@ -62,6 +62,12 @@ class StreamEffect(Effect):
         "the presenter learns which layers of the picture viewers can use",
         (Tell("layers", Audience.OWNER),),
     )
+    NOTE_SPEECH = (
+        "note speech",
+        "it is known from the sound whether the presenter speaks; everybody is told at the end of the present "
+        "interval",
+        (Tell("speaking", Audience.ALL, "unless everybody knows it"),),
+    )
 
 
 class ViewEffect(Effect):
@@ -129,6 +135,7 @@ STREAM: Table[None] = Table(
         Row(("candidate",), _stream_open, STAYS, (), (_do_stream.KEEP_CANDIDATE,)),
         Row(("restart",), ("answered", "connected", "live", "stalled"), STAYS, (), (_do_stream.RESTART,)),
         Row(("layers",), ("answered", "connected", "live", "stalled"), STAYS, (), (_do_stream.TELL_LAYERS,)),
+        Row(("speech",), ("answered", "connected", "live", "stalled"), STAYS, (), (_do_stream.NOTE_SPEECH,)),
         Row(("answered",), ("offered",), "answered", (), (_do_stream.SEND_ANSWER,)),
         Row(("connected",), ("answered",), "connected"),
         Row(("connected",), ("connected", "live", "stalled"), STAYS),
@@ -141,11 +148,12 @@ STREAM: Table[None] = Table(
         Row(("end",), ("offered",), "ended", (), (_do_stream.REFUSE_OFFER,)),
         Row(("end",), ("answered", "connected", "live", "stalled"), "ended"),
         # While the endpoint is being released, the media server may still send events about it.
-        Row(("answered", "connected", "flowing", "silent", "layers"), ("ended",), STAYS),
+        Row(("answered", "connected", "flowing", "silent", "layers", "speech"), ("ended",), STAYS),
     ),
     _causes
     | {
         "layers": "the media server says which layers of the picture are of use",
+        "speech": "the media server says whether the presenter speaks",
         "end": "the presenter stopped it or left, its endpoint failed, or the room's media ended",
     },
 )

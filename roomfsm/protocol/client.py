@@ -224,7 +224,8 @@ class Media(_ClientMessage, frozen=True, tag="media", kw_only=True):
 class Speaking(_ClientMessage, frozen=True, tag="speaking", kw_only=True):
     """Tell that the sender begins or ceases to speak. There is no reply, unless it is refused.
 
-    Everybody gets `speaking` a little later, which says who speaks by then.
+    Everybody gets `speaking` a little later, which says who speaks by then. It changes nothing while the media
+    server hears the sender.
     """
 
     speaking: bool

@@ -399,6 +399,13 @@ class Answer(_ServerMessage, frozen=True, tag="answer", kw_only=True):
 
     stream: StreamId
     sdp: Sdp
+    hears: Annotated[
+        bool,
+        Meta(
+            description="the media server finds out by the sound whether the recipient speaks, so the client need "
+            "not send `speaking`"
+        ),
+    ] = False
     ref: Ref | None = None
 
 

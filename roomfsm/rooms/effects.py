@@ -384,6 +384,8 @@ class Effects:
         def on_change(effect: Effect) -> None:
             if effect is StreamEffect.TELL_LAYERS:
                 self._tell_layers(stream)
+            elif effect is StreamEffect.NOTE_SPEECH:
+                self._speakers.hear(presenter, stream.speaks)
             else:
                 self._tell_stream(stream)
 
@@ -610,6 +612,8 @@ class Effects:
         stream.end(refusal)
         del self._streams[stream.id]
         stream.participant.streams.pop(stream.id, None)
+        if stream.speaks is not None:
+            self._speakers.hear(stream.participant, None)
         self._news.forget(stream.id)
         self._news.happened(StreamEnded(stream=stream.id, reason=reason), asker, ref=ref, about=stream.participant)
         self._log.info("stream ended", stream=stream.id, reason=reason)

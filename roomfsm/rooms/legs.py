@@ -59,6 +59,8 @@ from roomfsm.kurento.events import (
     MediaPausedStateChanged,
     MediaType,
     SessionResumed,
+    SpeakingState,
+    SpeakingStateChanged,
     says_closed,
     says_lost,
 )
@@ -79,6 +81,7 @@ from roomfsm.protocol.client import View as ViewMessage
 from roomfsm.protocol.codec import error_of
 from roomfsm.protocol.errors import ErrorCode, Refusal
 from roomfsm.protocol.fields import Ref, Size, stream_id
+from roomfsm.protocol.fields import Source as Published
 from roomfsm.protocol.server import Answer, CandidateFound, StreamInfo
 from roomfsm.rooms.allowance import UNBOUNDED, Cost, Meter, Rates
 from roomfsm.rooms.journal import Journal
@@ -92,6 +95,8 @@ from roomfsm.tracing import trace
 _ALL = frozenset({MediaType.AUDIO, MediaType.VIDEO})
 _PICTURES = {Size.SMALL: PictureSize.SMALL, Size.MEDIUM: PictureSize.MEDIUM, Size.LARGE: PictureSize.LARGE}
 _RESTARTED = Cost(1.0)
+_UNKEPT = frozenset({"speech"})
+"""What happens so often that it would push all else out of the journal, and decides nothing."""
 _UFRAG = re.compile(r"^a=ice-ufrag:(\S+)", re.MULTILINE)
 
 _log = get_logger(__name__)
@@ -147,6 +152,8 @@ class Leg(Model, ABC):
     do: ClassVar[type[StreamEffect] | type[ViewEffect]]
     asked: ClassVar[str]
     """The client's message that asks for such a leg."""
+    hears = False
+    """Whether the media server finds out whether the leg's presenter speaks."""
 
     def __init__(
         self,
@@ -208,7 +215,8 @@ class Leg(Model, ABC):
         """Move the leg's machine. Returns the effects to carry out."""
         step = self.table.fire(self, trigger, None)
         ended = self.table.state(self.state).final
-        self._journal.took(self.table.name, self.key, step, who=self.participant.id, final=ended)
+        if trigger not in _UNKEPT:
+            self._journal.took(self.table.name, self.key, step, who=self.participant.id, final=ended)
         if self._asked_at is not None and step.dest in WITH_MEDIA:
             self._journal.counts.starts[self.table.name].observe(trio.current_time() - self._asked_at)
             self._asked_at = None
@@ -330,7 +338,10 @@ class Leg(Model, ABC):
                 self._refuse_restart(restart, Refusal(ErrorCode.RESTART_REFUSED))
             else:
                 self.offer = restart.sdp
-                self.participant.send(Answer(stream=self.id, sdp=answer, ref=restart.ref))
+                self._send_answer(answer, restart.ref)
+
+    def _send_answer(self, sdp: str, ref: Ref | None) -> None:
+        self.participant.send(Answer(stream=self.id, sdp=sdp, hears=self.hears, ref=ref))
 
     def _refuse_restart(self, restart: Restart, refusal: Refusal) -> None:
         self.participant.send(error_of(refusal, restart.ref, message_type(restart), stream=self.id))
@@ -345,10 +356,11 @@ class Leg(Model, ABC):
             if (fault := lite_agent(self.offer)) is not None:
                 raise LegFailed(ErrorCode.SDP_INVALID, fault)
             answer = await endpoint.process_offer(self.offer)
-            if self.do.SEND_ANSWER in self.fire("answered"):
-                self.endpoint_id = endpoint.id
-                self._on_answer()
-                self.participant.send(Answer(stream=self.id, sdp=answer, ref=self.ref))
+        await self._learn(endpoint, answer)
+        if self.left is None and self.do.SEND_ANSWER in self.fire("answered"):
+            self.endpoint_id = endpoint.id
+            self._on_answer()
+            self._send_answer(answer, self.ref)
         self._begun.close()
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._watch, endpoint, BundledCandidates(answer))
@@ -365,6 +377,9 @@ class Leg(Model, ABC):
             finally:
                 # From here on the nursery takes no more tasks.
                 self._working = None
+
+    async def _learn(self, endpoint: WebRtcEndpoint, answer: str) -> None:
+        """Learn what the endpoint can do by its answer, which is empty if an earlier run has got it."""
 
     def _negotiated(self) -> None:
         """The offer has been answered."""
@@ -492,6 +507,8 @@ class Stream(Leg):
         self.views: dict[str, View] = {}
         self.layers: tuple[str, ...] | None = None
         """The layers of the picture that viewers can use; None if all can be used, or there is only one."""
+        self.speaks: bool | None = None
+        """Whether the presenter speaks by the media server's word; None while that does not hear it."""
         self.answered = trio.Event()
         """Set when its offer has been answered."""
         self._endpoint: WebRtcEndpoint | None = None
@@ -508,8 +525,16 @@ class Stream(Leg):
             viewers=len(self.views),
         )
 
+    async def _learn(self, endpoint: WebRtcEndpoint, answer: str) -> None:
+        # The sound of a shared screen is nobody's speech.
+        self.hears = self.source is Published.CAMERA and await endpoint.hears(answer)
+
     def _negotiated(self) -> None:
         self.answered.set()
+        if self.hears and self._working is not None:
+            nursery, endpoint = self._working
+            nursery.start_soon(endpoint.follow_speech)
+            self._hear(False)
 
     async def endpoint(self) -> WebRtcEndpoint:
         """Wait until the stream has an endpoint, and return that."""
@@ -534,6 +559,8 @@ class Stream(Leg):
         match event:
             case LayersWanted(layers=layers):
                 await self._use(layers, endpoint)
+            case SpeakingStateChanged(state=state):
+                self._hear(state is SpeakingState.SPEAKING)
             case _:
                 await super()._follow(event, endpoint)
 
@@ -541,6 +568,14 @@ class Stream(Leg):
         await super()._ask_flow(endpoint)
         if (layers := await endpoint.layers_wanted()) is not None:
             await self._use(layers, endpoint)
+        if self.hears:
+            self._hear(await endpoint.is_speaking())
+
+    def _hear(self, speaks: bool) -> None:
+        if speaks is not self.speaks:
+            self.speaks = speaks
+            for effect in self.fire("speech"):
+                self._on_change(effect)
 
     async def _use(self, layers: tuple[str, ...], endpoint: WebRtcEndpoint) -> None:
         if layers != self.layers:

@@ -234,6 +234,7 @@ class Moderation:
             found=found,
             oneself=oneself,
             silenced=_claims_to_be_heard(event.message, sender),
+            heard=isinstance(event.message, Speaking) and sender.heard is not None,
             room_has_place=self._has_place(),
             within_rates=within_rates,
             keeps=self._record.keeps or not promises,
@@ -408,6 +409,7 @@ class Moderation:
         sender.microphone, sender.camera = message.microphone, message.camera
         if message.microphone:
             self._fire_sound(sender, MICROPHONE_ON)
+            self._speakers.look_at(sender)
         else:
             self._speakers.note(sender, False)
         self._tell_person(sender, sender, message.ref)
@@ -428,6 +430,7 @@ class Moderation:
     def _unmute(self, sender: Participant, message: Unmute) -> None:
         person = self._people[message.participant]
         self._fire_sound(person, "unmuted")
+        self._speakers.look_at(person)
         self._tell_person(person, sender, message.ref)
 
     def _fire_sound(self, person: Participant, trigger: str) -> None:

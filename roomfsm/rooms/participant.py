@@ -164,7 +164,10 @@ class Participant:
         self.microphone: bool | None = None
         self.camera: bool | None = None
         """Whether they are on, if the client has told that."""
-        self.speaks = False
+        self.claims_to_speak = False
+        """Whether the person speaks by the word of the person's client."""
+        self.heard: bool | None = None
+        """Whether the person speaks by the media server's word; None while that does not hear the person."""
         self.sound = SOUND.new()
         # These are dicts and not sets, so that streams that end together end in the order in which they began.
         self.streams: dict[str, None] = {}
@@ -185,6 +188,12 @@ class Participant:
     def may_turn_microphone_on(self) -> bool:
         """Whether the person is heard who turns the microphone on."""
         return bool(SOUND.rows_of(self.sound.state, MICROPHONE_ON))
+
+    @property
+    def speaks(self) -> bool:
+        """Whether the person speaks and can be heard."""
+        speaks = self.claims_to_speak if self.heard is None else self.heard
+        return speaks and self.audible and self.microphone is not False
 
     def info(self) -> ParticipantInfo:
         """This person as the others see it."""

@@ -1,5 +1,7 @@
 """Who speaks in a room. Everybody is told in one message, which lists all who speak, and not too often.
 
+A media server that hears somebody's sound says whether that person speaks. Otherwise the person's client says so.
+
 Whether somebody speaks changes every few seconds. If each change were a message to everybody, the messages would
 grow with the square of the people.
 """
@@ -28,9 +30,18 @@ class Speakers:
         return self._told
 
     def note(self, person: Participant, speaks: bool) -> None:
-        """Note whether somebody speaks."""
-        if person.speaks is not speaks:
-            person.speaks = speaks
+        """Note whether somebody speaks by the word of that person's client."""
+        person.claims_to_speak = speaks
+        self.look_at(person)
+
+    def hear(self, person: Participant, speaks: bool | None) -> None:
+        """Note whether somebody speaks by the media server's word. None if it does not hear that person."""
+        person.heard = speaks
+        self.look_at(person)
+
+    def look_at(self, person: Participant) -> None:
+        """Somebody may begin or cease to speak, or to be heard."""
+        if person.speaks is not (person.id in self._told):
             self._spaced.changed()
 
     def forget(self, person: Participant) -> None:

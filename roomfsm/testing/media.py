@@ -33,6 +33,8 @@ from roomfsm.kurento import (
     PipelinePlace,
     ResourcesExhausted,
     SessionResumed,
+    SpeakingState,
+    SpeakingStateChanged,
     WebRtcEndpoint,
 )
 
@@ -85,6 +87,8 @@ class FakeEndpoint:
         """The types for which `is_flowing_in` and `is_flowing_out` are true."""
         self.paused: set[MediaType] = set()
         """The types for which `is_paused` is true."""
+        self.speaking = False
+        """The result of `is_speaking`."""
         self.layers: tuple[str, ...] | None = None
         """The result of `layers_wanted`."""
         self._media = media
@@ -170,6 +174,19 @@ class FakeEndpoint:
         await trio.lowlevel.checkpoint()
         self.viewer = participant
 
+    async def hears(self, answer: str) -> bool:
+        del answer
+        await trio.lowlevel.checkpoint()
+        return self._media.hears
+
+    async def follow_speech(self) -> None:
+        await trio.lowlevel.checkpoint()
+        self.calls.append("follow speech")
+
+    async def is_speaking(self) -> bool:
+        await trio.lowlevel.checkpoint()
+        return self.speaking
+
     async def show_picture(self, size: PictureSize) -> None:
         await trio.lowlevel.checkpoint()
         self.calls.append(f"show {size}")
@@ -198,6 +215,12 @@ class FakeEndpoint:
         """Pause the viewer's video, as if its path were too slow, or send it again."""
         state = MediaPausedState.PAUSED if paused else MediaPausedState.NOT_PAUSED
         self.happens(MediaPausedStateChanged(media_type=MediaType.VIDEO, state=state))
+
+    def speaks(self, speaking: bool) -> None:
+        """Make the browser's user begin or cease to speak."""
+        self.speaking = speaking
+        state = SpeakingState.SPEAKING if speaking else SpeakingState.NOT_SPEAKING
+        self.happens(SpeakingStateChanged(state=state))
 
     def wants(self, *layers: str) -> None:
         """Say which layers of the picture are of use."""
@@ -311,6 +334,8 @@ class FakeMedia:
         self.made = 0
         self.layered = False
         """Whether the media servers take a picture in several layers."""
+        self.hears = False
+        """Whether the media servers find out who speaks."""
         self.is_shared = False
         """Whether other room servers use the same media servers."""
         self.relays_connect = True

@@ -48,6 +48,7 @@ REASONS = {
     "needs the server to be restarted",
     "a media server need not know the viewer's path, and the kit's path is good",
     "a media server need not take layers, and the kit's peers send one",
+    "a media server need not hear who speaks, and the kit's peers tell no audio levels",
     "no way leads to a view that is limited",
     "no way leads to a view that is stalled-limited",
     "no way leads to a view that is awaiting-limited",

@@ -125,7 +125,11 @@ async def test_a_publisher_and_a_viewer_are_negotiated_connected_and_released(pr
             async with pool.pipeline({"room": "lobby"}) as pipeline:
                 assert await pipelines_at(proxy.target) == [pipeline.id]
                 async with pipeline.endpoint(LIMITS) as publisher, pipeline.endpoint(LIMITS) as viewer:
-                    assert "m=video" in await publisher.process_offer(PUBLISH)
+                    answer = await publisher.process_offer(PUBLISH)
+                    assert "m=video" in answer
+                    assert [await publisher.hears(told) for told in (answer, "", "v=0")] == [True, True, False]
+                    await publisher.follow_speech()
+                    assert await publisher.is_speaking() is False
                     assert "m=video" in await viewer.process_offer(VIEW)
                     await publisher.connect(viewer)
                     await publisher.disconnect(viewer, MediaType.AUDIO)

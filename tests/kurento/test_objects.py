@@ -27,6 +27,7 @@ from roomfsm.kurento import (
     open_media_pool,
 )
 from roomfsm.kurento.events import OPTIONAL, SUBSCRIBED, MediaType
+from roomfsm.mediaserver.rtp.extensions import AUDIO_LEVEL
 from tests.kurento.fake import URL, FakeServer, fake_server
 
 LIMITS = BandwidthLimits(max_video_recv=2500, min_video_send=300, max_video_send=2000)
@@ -114,6 +115,17 @@ async def test_endpoints_that_begin_at_once_try_an_event_once(
                 assert sorted(asked) == sorted((endpoint.id, name) for endpoint in endpoints for name in OPTIONAL)
             else:
                 assert [name for _, name in asked] == list(OPTIONAL)
+
+
+async def test_a_media_server_that_does_not_say_so_is_not_asked_whether_it_hears(
+    server: FakeServer, pool: MediaPool, autojump_clock: MockClock
+) -> None:
+    with trio.fail_after(60):
+        async with pool.pipeline({}) as pipeline, pipeline.endpoint(LIMITS) as endpoint:
+            before = len(server.requests)
+            for answer in ("", f"a=extmap:1 {AUDIO_LEVEL}"):
+                assert not await endpoint.hears(answer)
+            assert len(server.requests) == before
 
 
 async def test_the_set_up_of_an_endpoint_does_not_wait_for_each_reply(

@@ -33,6 +33,8 @@ LEG: list[Move] = [
 STREAM_ONLY: list[Move] = [
     *[(state, "layers", state, ["tell layers"]) for state in FLOWED],
     ("ended", "layers", "ended", []),
+    *[(state, "speech", state, ["note speech"]) for state in FLOWED],
+    ("ended", "speech", "ended", []),
     *[(state, "view", state, []) for state in ("offered", *FLOWED)],
     *[(state, "flowing", "live", ["tell state"]) for state in ("answered", "connected", "stalled")],
     ("live", "flowing", "live", []),

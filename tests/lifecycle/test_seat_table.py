@@ -27,6 +27,7 @@ MOVES = [
     ("seated", "lowerHand", OWN, "seated", ["lower hand"]),
     ("seated", "media", PERSON, "seated", ["set media"]),
     ("seated", "speaking", PERSON, "seated", ["speak"]),
+    ("seated", "speaking", SeatFacts(heard=True), "seated", []),
     ("seated", "react", PERSON, "seated", ["react"]),
     ("seated", "mute", MODERATOR, "seated", ["mute"]),
     ("seated", "unmute", MODERATOR, "seated", ["unmute"]),

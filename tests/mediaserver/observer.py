@@ -46,6 +46,9 @@ class RecordingObserver:
     def pause_changed(self, kind: MediaKind, paused: bool) -> None:
         self._tell("pause", kind, paused)
 
+    def speech_changed(self, speaks: bool) -> None:
+        self._tell("speech", speaks)
+
     def layers_wanted(self, names: Collection[str]) -> None:
         self._tell("layers", *sorted(names))
 

@@ -9,8 +9,8 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from roomfsm.kurento.events import DtlsConnectionState
-from roomfsm.protocol.client import Media, Mute, Publish, RaiseHand, SetRole, Speaking, Unmute, View
+from roomfsm.kurento.events import DtlsConnectionState, SessionResumed
+from roomfsm.protocol.client import Media, Mute, Publish, RaiseHand, SetRole, Speaking, Unmute, Unpublish, View
 from roomfsm.protocol.fields import Source
 from roomfsm.protocol.roles import Role
 from roomfsm.testing import FakeMedia, Person
@@ -128,6 +128,77 @@ async def test_nobody_speaks_who_is_muted_or_away_or_gone(autojump_clock: MockCl
         await bob.leave()
         (eve,) = await people(directory, "Eve")
         assert "speaking" not in eve.last("joined")
+
+
+async def test_what_the_media_server_hears_counts_and_not_what_a_client_claims(
+    autojump_clock: MockClock,
+) -> None:
+    async with house(SETTINGS) as (directory, media):
+        media.hears = True
+        ada, bob = await people(directory, "Ada", "Bob")
+        bobs = [bob.participant_id]
+
+        async def told(*, speak: list[str]) -> None:
+            await trio.sleep(1)
+            assert heard(ada)[-1] == speak
+
+        # Nobody hears Bob yet but his client.
+        await bob.say(Speaking(speaking=True))
+        await told(speak=bobs)
+        await bob.say(publish())
+        await told(speak=[])
+        assert bob.last("answer")["hears"] is True
+        endpoint = media.endpoints[0]
+        assert "follow speech" in endpoint.calls
+        await bob.say(Speaking(speaking=True))
+        await trio.sleep(1)
+        assert heard(ada)[-1] == []
+        assert refused(bob) is None
+        endpoint.speaks(True)
+        await told(speak=bobs)
+        await bob.say(Speaking(speaking=False))
+        await trio.sleep(1)
+        assert heard(ada)[-1] == bobs
+        (cyd,) = await people(directory, "Cyd")
+        assert cyd.last("joined")["speaking"] == bobs
+        # Whoever is muted does not speak, whatever comes from the microphone.
+        await ada.say(Mute(participant=bob.participant_id))
+        await told(speak=[])
+        await ada.say(Unmute(participant=bob.participant_id))
+        await told(speak=bobs)
+        await bob.say(OFF)
+        await told(speak=[])
+        await bob.say(ON)
+        await told(speak=bobs)
+        # Bob is heard without a connection to the server, too.
+        await bob.vanish()
+        await bob.come_back()
+        assert bob.last("joined")["speaking"] == bobs
+        assert heard(ada)[-1] == bobs
+        # After a time without the media server it is asked.
+        endpoint.speaking = False
+        endpoint.happens(SessionResumed())
+        await told(speak=[])
+        assert b'"trigger":"speech"' not in ada.sits_in.journal.lines()
+        endpoint.speaks(True)
+        await told(speak=bobs)
+        await bob.say(Unpublish(stream=bob.stream()))
+        await told(speak=[])
+        await bob.say(Speaking(speaking=True))
+        await told(speak=bobs)
+
+
+async def test_the_sound_of_a_shared_screen_is_nobodys_speech(autojump_clock: MockClock) -> None:
+    async with house(SETTINGS) as (directory, media):
+        media.hears = True
+        ada, bob = await people(directory, "Ada", "Bob")
+        await bob.say(Publish(source=Source.SCREEN, sdp=OFFER))
+        await settle()
+        assert "hears" not in bob.last("answer")
+        assert "follow speech" not in media.endpoints[0].calls
+        await bob.say(Speaking(speaking=True))
+        await settle()
+        assert heard(ada) == [[bob.participant_id]]
 
 
 async def watched(directory: Any) -> tuple[Person, Person, Person]:

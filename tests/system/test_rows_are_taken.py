@@ -97,7 +97,7 @@ RARE: dict[tuple[str, str, str, str], str] = {
     **{
         (machine, trigger, "ended", "ended"): RELEASED
         for machine, triggers in (
-            ("stream", ("answered", "connected", "flowing", "silent", "layers")),
+            ("stream", ("answered", "connected", "flowing", "silent", "layers", "speech")),
             ("view", ("answered", "connected", "flowing", "silent", "narrow", "wide")),
         )
         for trigger in triggers
@@ -192,6 +192,8 @@ async def play(directory: Directory, media: FakeMedia, table: Table[None], trigg
                 endpoint.pauses(trigger == "narrow")
             case "layers":
                 endpoint.wants("l", "h")
+            case "speech":
+                endpoint.speaks(True)
             case "picture_off" | "picture_on":
                 size = Size.NONE if trigger == "picture_off" else Size.LARGE
                 await bob.say(Adjust(stream=ada.stream(), size=size))

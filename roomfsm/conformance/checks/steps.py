@@ -118,6 +118,8 @@ def why_unseen(row: Row) -> str | None:
         return "a media server need not know the viewer's path, and the kit's path is good"
     if row.trigger == "layers":
         return "a media server need not take layers, and the kit's peers send one"
+    if row.trigger == "speech":
+        return "a media server need not hear who speaks, and the kit's peers tell no audio levels"
     if row.trigger == "connected" and row.source == row.dest:
         return "a media connection comes up once"
     return _UNSEEN.get((row.source, row.trigger)) or _UNSEEN.get((row.source, None))

@@ -12,6 +12,7 @@ _MAX_PACKET = 2048
 """Bytes of the largest datagram that the engine takes."""
 
 Ring = Annotated[int, Meta(ge=1, le=0x8000)]
+Decibels = Annotated[int, Meta(ge=0, le=126)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,6 +172,14 @@ class EngineSettings:
     probe_longest_pause: Seconds = 4.0
     """As long as that it may take until an improved path is noticed. Each probe of a full path delays the sound by
     about 0.1 s."""
+    speech_level: Decibels = 45
+    """Whoever is silent begins to speak with a packet that is at most so many dB below the loudest sound there
+    is."""
+    speech_margin: Decibels = 6
+    """Packets that are so many dB quieter than that do not begin the speech, but it goes on with them."""
+    speech_pause: Seconds = 0.9
+    """The speech is over when all packets of so many seconds have been quieter. Shorter silences are pauses
+    between words."""
     drain: Count = 256
     """The most datagrams that are read before other tasks get their turn."""
     socket_buffer: Count = 4 * 1024 * 1024

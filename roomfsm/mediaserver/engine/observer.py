@@ -40,6 +40,9 @@ class PeerObserver(Protocol):
     def pause_changed(self, kind: MediaKind, paused: bool) -> None:
         """This peer's browser gets no media of that kind because its path is too slow, or gets them again."""
 
+    def speech_changed(self, speaks: bool) -> None:
+        """The user of this peer's browser begins or ceases to speak, by the levels of the sound that it sends."""
+
     def layers_wanted(self, names: Collection[str]) -> None:
         """Exactly these simulcast layers of this peer's browser are wanted. It need not send the others."""
 

@@ -603,6 +603,10 @@ class Peer:
         if self._observer is not None:
             self._observer.sending_changed(kind, flowing)
 
+    def speech_changed(self, speaks: bool) -> None:
+        if self._observer is not None:
+            self._observer.speech_changed(speaks)
+
     def layers_wanted(self, names: Collection[str]) -> None:
         if self._observer is not None:
             self._observer.layers_wanted(names)

@@ -283,6 +283,9 @@ class Mirror:
 
     def receiving_changed(self, kind: MediaKind, flowing: bool) -> None: ...
 
+    def speech_changed(self, speaks: bool) -> None:
+        """Nothing to do: the source's own worker tells it."""
+
     def tick(self, now: float) -> None:
         """Check the flow, and report the bitrate that the viewers here can receive."""
         self.track.check_flow(now)

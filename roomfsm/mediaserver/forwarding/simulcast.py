@@ -92,6 +92,9 @@ class _LayerTrack:
         if self._simulcast is not None:
             self._simulcast.flow_changed()
 
+    def speech_changed(self, speaks: bool) -> None:
+        """Nothing to do: a picture has no sound."""
+
     def _begins(self, sink: Sink) -> None:
         if self._simulcast is not None:
             self._simulcast.hand_over(sink, self)

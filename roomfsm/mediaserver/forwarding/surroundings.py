@@ -53,6 +53,8 @@ class Publisher(Protocol):
 
     def receiving_changed(self, kind: MediaKind, flowing: bool) -> None: ...
 
+    def speech_changed(self, speaks: bool) -> None: ...
+
 
 class LayeredPublisher(Publisher, Protocol):
     """The peer whose browser sends a picture in several layers."""

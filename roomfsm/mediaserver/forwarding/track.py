@@ -33,6 +33,7 @@ from roomfsm.mediaserver.forwarding.reception import Reception
 from roomfsm.mediaserver.forwarding.remb import RembTarget
 from roomfsm.mediaserver.forwarding.repair import Repair
 from roomfsm.mediaserver.forwarding.sink import Sink
+from roomfsm.mediaserver.forwarding.speech import Speech
 from roomfsm.mediaserver.forwarding.stats import ReceivingStats
 from roomfsm.mediaserver.forwarding.stream import Stream
 from roomfsm.mediaserver.forwarding.surroundings import Outlet, Publisher, Relay
@@ -70,6 +71,7 @@ class Track:
         "_publisher",
         "_remb_target",
         "_repair",
+        "_speech",
         "keyframes",
         "kind",
         "relays",
@@ -92,6 +94,7 @@ class Track:
         self.relays = self._admission.relays
         """The relays that are handed each packet."""
         self._clocks = Allowance(_CLOCKS_A_SECOND, _MAX_CLOCKS)
+        self._speech = Speech(outlet.settings)
         self.remb = 0
         """The bitrate that the browser was last asked for, in bit/s; 0 if it was asked for none."""
         self._remb_target = RembTarget()
@@ -188,6 +191,8 @@ class Track:
         if packet[0] & 0x10:
             if stream.audio_level:
                 level = read_extension(packet, payload, stream.audio_level)[:1]
+                if newest and level and self._speech.heard(level[0], now):
+                    self._tell_speech()
             packet = without_extension(packet, payload)
             payload = 12 + 4 * (packet[0] & 0x0F)
         if ring is None or extended < ring.oldest:
@@ -385,6 +390,8 @@ class Track:
         """
         stream, admission = self.stream, self._admission
         admission.forget_replays(now)
+        if self._speech.look(now):
+            self._tell_speech()
         reception = stream.reception
         if reception is None or not stream.is_silent(now):
             return
@@ -393,6 +400,10 @@ class Track:
             self._set_flowing(False)
         if not stream.flowing:
             admission.end_flow_of_replays(now)
+
+    def _tell_speech(self) -> None:
+        with _PUBLISHER:
+            self._publisher.speech_changed(self._speech.speaks)
 
     def _set_flowing(self, flowing: bool) -> None:
         self.stream.flowing = flowing

@@ -29,6 +29,7 @@ WEBRTC_ENDPOINT_EVENTS = BASE_RTP_ENDPOINT_EVENTS | {
     "LayersWanted",
     "MediaPausedStateChanged",
     "NewCandidatePairSelected",
+    "SpeakingStateChanged",
 }
 
 UNTYPED_EVENTS = frozenset({"ObjectCreated", "ObjectDestroyed"})

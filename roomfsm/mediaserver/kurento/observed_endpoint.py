@@ -52,6 +52,8 @@ class ObservedEndpoint(MediaElement):
 
     _layers_wanted: list[str] | None = None
     """The simulcast layers that are wanted; None if the browser sends none, or all are."""
+    _speaks = False
+    """Whether the browser's user speaks, by the levels of the sound."""
 
     def __init__(self, objects: Registry, pipeline: MediaPipeline) -> None:
         super().__init__(objects, pipeline)
@@ -137,6 +139,10 @@ class ObservedEndpoint(MediaElement):
         (self._paused.add if paused else self._paused.discard)(kind)
         self.emit("MediaPausedStateChanged", mediaType=kind, state="PAUSED" if paused else "NOT_PAUSED")
 
+    def speech_changed(self, speaks: bool) -> None:
+        self._speaks = speaks
+        self.emit("SpeakingStateChanged", state="SPEAKING" if speaks else "NOT_SPEAKING")
+
     def layers_wanted(self, names: Collection[str]) -> None:
         self._layers_wanted = sorted(names)
         self.emit("LayersWanted", layers=self._layers_wanted)
@@ -145,6 +151,8 @@ class ObservedEndpoint(MediaElement):
         self.emit("Error", errorCode=CODEC_NOT_FOUND, type="STREAM_ERROR_CODEC_NOT_FOUND", description=reason)
 
     def worker_died(self, error: WorkerDied) -> None:
+        if self._speaks:
+            self.speech_changed(False)
         description = f"{error}: the endpoint has no connection any more and can only be released"
         self.emit("Error", errorCode=WorkerDiedError.code, type=WorkerDiedError.type, description=description)
         if self.pipeline is not None:

@@ -39,6 +39,8 @@ modules have this server's own version."""
 
 SIMULCAST = "simulcast"
 """The capability that Kurento does not have: a browser may send a picture in several layers."""
+SPEAKING = "speaking"
+"""The capability that Kurento does not have: endpoints report whether their browsers' users speak."""
 
 MAX_CPU_INTERVAL = 10_000
 """The longest interval of `getUsedCpu` in milliseconds. The socket that asks is not served during the interval."""
@@ -79,7 +81,7 @@ class ServerManager(MediaObject):
         return {
             "__module__": "kurento",
             "__type__": "ServerInfo",
-            "capabilities": ["transactions", *([SIMULCAST] if self.objects.engine.layered else [])],
+            "capabilities": ["transactions", SPEAKING, *([SIMULCAST] if self.objects.engine.layered else [])],
             "modules": modules,
             "type": "KMS",
             "version": KURENTO_VERSION,

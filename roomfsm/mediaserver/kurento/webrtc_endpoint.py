@@ -213,6 +213,10 @@ class WebRtcEndpoint(ObservedEndpoint):
         """
         return arguments.enumeration("mediaType", MediaType) in self._paused
 
+    def is_speaking(self, _arguments: Arguments) -> bool:
+        """Whether the browser's user speaks. Kurento does not have this operation."""
+        return self._speaks
+
     def get_layers_wanted(self, _arguments: Arguments) -> list[str] | None:
         """The simulcast layers that are wanted; null if all are. Kurento does not have this operation."""
         return self._layers_wanted
@@ -327,6 +331,7 @@ class WebRtcEndpoint(ObservedEndpoint):
         "getStunServerPort": lambda self, _: self.stun_server_port,
         "getTurnUrl": lambda self, _: self.turn_url,
         "isMediaPaused": is_media_paused,
+        "isSpeaking": is_speaking,
         "processAnswer": process_answer,
         "processOffer": process_offer,
         "requestKeyframe": request_keyframe,

@@ -97,6 +97,9 @@ class _Observer:
     def pause_changed(self, kind: MediaKind, paused: bool) -> None:
         self._tell("pause_changed", kind, paused)
 
+    def speech_changed(self, speaks: bool) -> None:
+        self._tell("speech_changed", speaks)
+
     def layers_wanted(self, names: Collection[str]) -> None:
         """Nothing to do: browsers send one layer, because workers hand on one to each other."""
 

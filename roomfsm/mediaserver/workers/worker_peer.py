@@ -54,6 +54,7 @@ _OBSERVED: Mapping[str, tuple[Callable[[Any], Any], ...]] = {
     "receiving_changed": (MediaKind, bool),
     "sending_changed": (MediaKind, bool),
     "pause_changed": (MediaKind, bool),
+    "speech_changed": (bool,),
 }
 """The observer's methods, with the types of their arguments."""
 _FLOWS = frozenset({"receiving_changed", "sending_changed"})

@@ -92,7 +92,7 @@ test('a server that takes no layers after all gets the picture in its own size',
   const { publication, sender } = published();
   // The browser has dropped the others by then.
   sender.parameters.encodings.length = 1;
-  publication.answered('v=0\r\na=rid:l recv\r\n');
+  publication.answered({ sdp: 'v=0\r\na=rid:l recv\r\n' });
   await settle();
   assert.deepEqual(sender.parameters.encodings, [{ active: true, rid: 'l' }]);
   publication.put('video', picture(320, 240));
@@ -103,7 +103,7 @@ test('a server that takes no layers after all gets the picture in its own size',
 
 test('a server that takes layers gets them as they are', async () => {
   const { publication, sender } = published();
-  publication.answered('v=0\r\na=simulcast:recv l;m;h\r\n');
+  publication.answered({ sdp: 'v=0\r\na=simulcast:recv l;m;h\r\n' });
   await settle();
   assert.deepEqual(sender.set, []);
 });
@@ -113,7 +113,7 @@ const told = (...layers) => ({ stream: 'p1.camera', layers });
 
 test('layers that nobody can use are not sent until somebody can', async () => {
   const { publication, sender } = published();
-  publication.answered(TAKEN);
+  publication.answered({ sdp: TAKEN });
   for (const layers of [['l'], ['l'], ['l', 'h']]) {
     publication.useLayers(told(...layers));
     await settle();
@@ -132,7 +132,7 @@ test('of several wishes the last one is fulfilled, however long the browser take
     await settle();
     await setParameters.call(sender, parameters);
   };
-  publication.answered(TAKEN);
+  publication.answered({ sdp: TAKEN });
   publication.useLayers(told('l'));
   await Promise.resolve();
   publication.useLayers(told('l', 'm', 'h'));
@@ -142,7 +142,7 @@ test('of several wishes the last one is fulfilled, however long the browser take
 
 test('a new connection begins with all layers, whatever is still told of the one before', async () => {
   const { publication } = published();
-  publication.answered(TAKEN);
+  publication.answered({ sdp: TAKEN });
   publication.useLayers(told('l'));
   const sender = new Sender();
   publication.prepare({
@@ -160,7 +160,7 @@ test('a new connection begins with all layers, whatever is still told of the one
 
 test('a picture in one layer is sent whatever is wanted', async () => {
   const { publication, sender } = published({ layers: 1 });
-  publication.answered('v=0\r\n');
+  publication.answered({ sdp: 'v=0\r\n' });
   publication.useLayers({ stream: 'p1.camera', layers: [] });
   await settle();
   assert.deepEqual(sender.set, []);

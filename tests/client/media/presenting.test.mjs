@@ -266,3 +266,45 @@ test('a screen is sharp for text, or smooth for movement, and that can be change
   made.choose({ ...made.choices, screen: 'motion' });
   assert.equal(tracks.screen.contentHint, 'motion');
 });
+
+/** The sound that the page itself listens to, and whether it still does. */
+class Listener {
+  static all = [];
+  listens = true;
+
+  constructor() {
+    Listener.all.push(this);
+  }
+
+  createAnalyser() {
+    return { fftSize: 4, getFloatTimeDomainData: (samples) => samples.fill(0) };
+  }
+
+  createMediaStreamSource() {
+    return { connect() {} };
+  }
+
+  close() {
+    this.listens = false;
+  }
+}
+
+for (const hears of [true, false, undefined])
+  test(`a page listens to its microphone unless the media server does (${hears})`, async (t) => {
+    Listener.all = [];
+    Object.assign(globalThis, { AudioContext: Listener, addEventListener() {}, removeEventListener() {} });
+    t.after(() => delete globalThis.AudioContext);
+    let answer;
+    const { made, microphone } = await inRoom(() => new Promise((resolve) => (answer = resolve)));
+    microphone.turnOn();
+    await settle();
+    // Nobody knows yet whether it is needed.
+    assert.equal(Listener.all.length, 0);
+    answer({ sdp: 'v=0', ...(hears === undefined ? {} : { hears }) });
+    await settle();
+    assert.deepEqual(Listener.all.map(({ listens }) => listens), hears ? [] : [true]);
+    microphone.turnOff();
+    await settle();
+    assert.ok(Listener.all.every(({ listens }) => !listens));
+    made.leave();
+  });

@@ -110,6 +110,9 @@ async def test_the_audio_level_goes_over_the_link() -> None:
     ):
         publisher.client.send_rtp(OPUS, ssrc=AUDIO_SSRC, extension=b"\xbe\xde\0\1\x50\x9b\0\0")
         assert (await viewer.client.receive_rtp()).extension == b"\xbe\xde\0\1\x90\x9b\0\0"
+        # Both ends hear that the publisher speaks.
+        for observer in (publisher.observer, link.child_observer):
+            await observer.wait_for("speech", True)
 
 
 # Clocks

@@ -55,6 +55,8 @@ class World(Recorder):
     def layers_wanted(self, names: Collection[str]) -> None:
         self.wanted.append(sorted(names))
 
+    def speech_changed(self, speaks: bool) -> None: ...
+
     def receiving_changed(self, kind: MediaKind, flowing: bool) -> None:
         self.flows.append(flowing)
 

@@ -36,6 +36,7 @@ class Recorder:
         self.attention: set[Attended] = set()
         self.sent: dict[Sink, list[bytes]] = {}
         self.rtcp: list[bytes] = []
+        self.speech: list[bool] = []
 
     def now(self) -> float:
         return self.time
@@ -57,6 +58,9 @@ class Recorder:
         self.rtcp.append(compound)
 
     def receiving_changed(self, kind: MediaKind, flowing: bool) -> None: ...
+
+    def speech_changed(self, speaks: bool) -> None:
+        self.speech.append(speaks)
 
     def sending_changed(self, kind: MediaKind, flowing: bool) -> None: ...
 

@@ -18,7 +18,7 @@ from roomfsm.mediaserver.kurento.arguments import Arguments
 from roomfsm.mediaserver.kurento.limits import Limits
 from roomfsm.mediaserver.kurento.objects import MediaElement, MediaType
 from roomfsm.mediaserver.kurento.registry import Objects
-from roomfsm.mediaserver.rtp.extensions import RID
+from roomfsm.mediaserver.rtp.extensions import AUDIO_LEVEL, RID
 from roomfsm.peer import AUDIO_SSRC
 from tests.mediaserver import answering
 from tests.mediaserver.kurento_client import PATIENCE, Client, open_client, open_server
@@ -323,6 +323,23 @@ async def test_endpoints_of_one_participant_share_a_path() -> None:
         await client.invoke(one, "processOffer", offer=peer.offer)
         code, _ = await client.invoke_error(one, "setParticipant", participant="p2")
         assert code == 40208
+
+
+async def test_whether_a_browsers_user_speaks_is_reported() -> None:
+    levels = {"audio": {AUDIO_LEVEL: 5}}
+    async with open_room() as (client, pipeline), open_test_peer("sendonly", extensions=levels) as peer:
+        source = await client.endpoint(pipeline)
+        answer = await client.invoke(source, "processOffer", offer=peer.offer)
+        assert f"a=extmap:5 {AUDIO_LEVEL}" in answer.splitlines()
+        await client.call("subscribe", object=source, type="SpeakingStateChanged")
+        await peer.accept(answer)
+        assert await client.invoke(source, "isSpeaking") is False
+        peer.send_rtp(OPUS, ssrc=AUDIO_SSRC, extension=b"\xbe\xde\0\1\x50\x14\0\0")
+        await client.event("SpeakingStateChanged", source=source, state="SPEAKING")
+        assert await client.invoke(source, "isSpeaking") is True
+        # No packets come any more, so it is over after a while.
+        await client.event("SpeakingStateChanged", source=source, state="NOT_SPEAKING")
+        assert await client.invoke(source, "isSpeaking") is False
 
 
 async def test_the_latency_is_reported_if_the_pipeline_asks_for_it() -> None:

@@ -68,7 +68,7 @@ async def test_manager_tells_about_the_server() -> None:
         assert (info["__type__"], info["type"], info["capabilities"]) == (
             "ServerInfo",
             "KMS",
-            ["transactions", "simulcast"],
+            ["transactions", "speaking", "simulcast"],
         )
         modules = {module["name"]: module["factories"] for module in info["modules"]}
         assert modules == {"core": ["MediaPipeline", "PassThrough"], "elements": ["WebRtcEndpoint"], "filters": []}

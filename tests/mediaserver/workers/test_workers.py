@@ -181,6 +181,9 @@ async def test_the_audio_level_reaches_viewers_on_other_workers() -> None:
         publisher.client.send_rtp(OPUS, ssrc=AUDIO_SSRC, extension=b"\xbe\xde\0\1\x50\x95\0\0")
         packet = await far.client.receive_rtp()
         assert (packet.payload, packet.extension) == (OPUS, b"\xbe\xde\0\1\x90\x95\0\0")
+        # The worker of the publisher hears the publisher speak, and nobody else tells it.
+        await publisher.observer.wait_for("speech", True)
+        assert not any(news[0] == "speech" for news in far.observer.told)
 
 
 async def test_a_publisher_sends_a_codec_for_waiting_viewers_on_every_worker() -> None:
