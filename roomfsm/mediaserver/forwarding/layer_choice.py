@@ -6,6 +6,10 @@ wrong, and then the viewer gets a keyframe for the larger layer, loses packets, 
 smaller one. So there must be room to spare, and a viewer who has just come down waits. The wait doubles with each
 step up that was taken back, and is short again when a step has lasted.
 
+The smallest layer may also be there *thinned*: with only a part of its pictures. That is the last choice before
+there is no picture at all. Nobody who has seen nothing yet begins with it, and no other layer is thinned, because
+the next smaller layer moves better than a thinned one.
+
 A browser sends no layer that nobody wants, and ceases to send the larger ones while its own path is too slow. So
 there are two results: the layer to *take* among those that come, and the layer to *wish* for, which may be none of
 them. While a viewer wishes for a layer, the browser is asked to send it.
@@ -73,11 +77,16 @@ class LayerChoice:
         """When the path was last too slow, or nothing was known about it."""
         self._wait = settings.layer_wait
 
-    def begin(self, layers: Sequence[Offered], most: int, budget: float | None, now: float) -> Chosen:
-        """The layers for a viewer who gets none: the middle one, because little is known about the path yet."""
+    def begin(
+        self, layers: Sequence[Offered], most: int, budget: float | None, now: float, *, thinned: bool = False
+    ) -> Chosen:
+        """The layers for a viewer who gets none: the middle one, because little is known about the path yet.
+
+        `thinned` says that the first layer is the second one thinned.
+        """
         if budget is None:
             self._came_down = now
-        wish = min(most, len(layers) // 2)
+        wish = min(most, (len(layers) - thinned) // 2 + thinned)
         while wish and budget is not None and layers[wish].bitrate > budget:
             wish -= 1
         return Chosen(_nearest(layers, wish), wish)

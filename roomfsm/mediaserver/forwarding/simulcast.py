@@ -15,24 +15,30 @@ A viewer changes layers at a keyframe. Until that comes, the viewer gets the lay
 Which layer a viewer gets is decided twice a second (:mod:`~roomfsm.mediaserver.forwarding.layer_choice`), and at
 once when a layer begins to come. Layers that nobody wants for a while are named to the owner, whose browser can
 cease to send them. The smallest layer is always wanted, so that a viewer who comes sees something at once.
+
+If the pictures of the smallest layer are in temporal layers, the lowest one of these makes a layer, too, which no
+browser sends as such (:mod:`~roomfsm.mediaserver.forwarding.thinning`). It has a track like the others, so that
+its viewers share one rewriting, and gets its packets from the track of the smallest layer as another worker would.
 """
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 from roomfsm.mediaserver.base.boundary import Boundary
 from roomfsm.mediaserver.base.kinds import MediaKind, PictureSize
 from roomfsm.mediaserver.base.refusal import Refusal
-from roomfsm.mediaserver.forwarding.layer_choice import OURS, THEIRS, LayerChoice, Offered, lacking
+from roomfsm.mediaserver.forwarding.layer_choice import OURS, THEIRS, Chosen, LayerChoice, Offered, lacking
 from roomfsm.mediaserver.forwarding.padding import send_padding
 from roomfsm.mediaserver.forwarding.sink import Sink
 from roomfsm.mediaserver.forwarding.stats import ReceivingStats
 from roomfsm.mediaserver.forwarding.surroundings import LayeredPublisher, Outlet
+from roomfsm.mediaserver.forwarding.thinning import Thinning
 from roomfsm.mediaserver.forwarding.track import Track
 from roomfsm.mediaserver.forwarding.viewer_path import SOUND
 from roomfsm.mediaserver.rtp import rtcp
 from roomfsm.mediaserver.rtp.extensions import read_extension
 from roomfsm.mediaserver.rtp.packet import RtpError, payload_offset
-from roomfsm.mediaserver.rtp.vp8 import picture_size
+from roomfsm.mediaserver.rtp.vp8 import picture_size, temporal_layer
 from roomfsm.mediaserver.sdp.codec import Codec
 from roomfsm.mediaserver.sdp.simulcast import Layer
 
@@ -51,6 +57,9 @@ _STEP = 3.5
 """A layer that has never come is taken to need so many times what the smaller one needs."""
 _FITS = 0.9
 """The smallest layer does not fit if the estimate is below this share of its bitrate."""
+_THINNED_NEEDS = 1.6
+"""Few pictures need a path of so many times their bitrate. Their keyframes are as large as those of many, and they
+are sent over paths on which each of these delays the sound."""
 _GUESS = 100_000
 """The bitrate of the smallest layer until it was measured, in bit/s."""
 _IDLE = 1.2
@@ -99,6 +108,16 @@ class _LayerTrack:
         if self._simulcast is not None:
             self._simulcast.hand_over(sink, self)
 
+    @property
+    def needs(self) -> int:
+        """The bitrate that a path must have for it, in bit/s; 0 while that is not known."""
+        return round(self.bitrate)
+
+    @property
+    def sent_as(self) -> "_LayerTrack":
+        """The layer in which the browser sends it."""
+        return self
+
     def comes(self, now: float) -> bool:
         stream = self.track.stream
         return stream.flowing and not stream.is_silent(now)
@@ -123,12 +142,89 @@ class _LayerTrack:
             if kept is not None and (size := picture_size(kept.packet, 12 + 4 * (kept.packet[0] & 0x0F))):
                 self.pixels = size[0] * size[1]
 
+    @property
+    def is_temporal(self) -> bool:
+        """Whether the pictures of its newest packets are in temporal layers (of VP8)."""
+        stream = self.track.stream
+        if stream.codec is None or stream.codec.name != "VP8" or stream.reception is None or stream.ring is None:
+            return False
+        kept = stream.ring.get(stream.reception.highest)
+        return kept is not None and temporal_layer(kept.packet, 12 + 4 * (kept.packet[0] & 0x0F)) is not None
+
     def close(self) -> None:
         self._simulcast = None
         self.track.on_hand_over(None)
         self.track.close()
         # The track refers to this object. Without the reference both are freed at once.
         del self.track
+
+
+class _ThinningRelay:
+    """Hands on what remains of a track's packets to another track."""
+
+    def __init__(self, track: Track, outlet: Outlet) -> None:
+        self._track = track
+        self._outlet = outlet
+        self.thinning = Thinning()
+
+    def replay(self, packets: Sequence[bytes], now: float) -> None:
+        del now
+        for packet in packets:
+            self.packet(packet)
+
+    def packet(self, packet: bytes) -> None:
+        if (thinned := self.thinning.take(packet)) is not None:
+            self._track.receive(thinned, self._outlet.now())
+
+    def sender_report(self, report: rtcp.SenderReport) -> None:
+        self._track.sender_report(report, self._outlet.now())
+
+    def bitrate(self, now: float) -> int | None:
+        """None: viewers get another layer if their paths are too slow."""
+        del now
+        return None
+
+
+class _Thinned(_LayerTrack):
+    """A layer that is made of a part of the pictures of another one, its *base*."""
+
+    def __init__(self, base: _LayerTrack, codec: Codec, outlet: Outlet, simulcast: "Simulcast") -> None:
+        super().__init__(base.layer, base.track.kind, outlet, simulcast)
+        self.base = base
+        # What is lost on the way here is lost for the base as well, which asks for it again.
+        feedback = tuple(value for value in codec.feedback if value != "nack")
+        self.track.negotiated(replace(codec, feedback=feedback), 0)
+        self._relay = _ThinningRelay(self.track, outlet)
+        base.track.admit_relay(self._relay)
+
+    @property
+    def sent_as(self) -> _LayerTrack:
+        return self.base
+
+    @property
+    def needs(self) -> int:
+        return round(_THINNED_NEEDS * self.bitrate)
+
+    @property
+    def leaves_out(self) -> bool:
+        """Whether it has fewer pictures than its base."""
+        return self._relay.thinning.leaves_out
+
+    def comes(self, now: float) -> bool:
+        return self.track.stream.flowing and self.base.comes(now)
+
+    def send_rtcp(self, kind: MediaKind, compound: bytes) -> None:
+        """Pass on the wish for a keyframe, which is all that its track can have for a browser."""
+        del kind, compound
+        self.base.track.request_keyframe()
+
+    def receiving_changed(self, kind: MediaKind, flowing: bool) -> None:
+        """Nothing to do: it flows if its base does."""
+
+    def close(self) -> None:
+        self.base.track.dismiss_relay(self._relay)
+        super().close()
+        del self._relay
 
 
 class _Watching:
@@ -216,6 +312,8 @@ class Simulcast:
             for ssrc in (one.layer.ssrc, one.layer.repair_ssrc):
                 if ssrc:
                     self._by_ssrc[ssrc.to_bytes(4)] = one
+        self._thinned: _Thinned | None = None
+        """A part of the pictures of the smallest layer; None while they have no temporal layers."""
         self._unnamed: tuple[bytes, _LayerTrack] | None = None
         """The SSRC of a client that sends one picture without a name, and the layer that we take it for."""
         self._codec: Codec | None = None
@@ -287,11 +385,11 @@ class Simulcast:
                 one.track.request_keyframe()
 
     def check_flow(self, now: float) -> None:
-        for one in self.layers:
+        for one in self._tracks:
             one.track.check_flow(now)
 
     def renew(self, now: float) -> None:
-        for one in self.layers:
+        for one in self._tracks:
             one.track.renew(now)
 
     def report(self, now: float) -> tuple[list[rtcp.ReportBlock], bytes] | None:
@@ -338,10 +436,10 @@ class Simulcast:
         for sink in list(self.sinks):
             with _VIEWER:
                 sink.follow(None)
-        for one in self.layers:
+        for one in self._tracks:
             self._outlet.attention.discard(one.track)
             one.close()
-        self.layers, self._by_rid, self._by_ssrc, self._unnamed = [], {}, {}, None
+        self.layers, self._by_rid, self._by_ssrc, self._unnamed, self._thinned = [], {}, {}, None, None
 
     # For its layers
 
@@ -386,10 +484,10 @@ class Simulcast:
         offered, budget, most = self._offered(now), _budget(sink, now), self._most(sink)
         if budget is None and sink.viewer.path.claim is not None and not sink.viewer.path.claim.is_first:
             most = 0  # Nothing is known of the path, and another picture fills it already.
-        take, wish = watching.choice.begin(offered, most, budget, now)
+        take, wish = self._begin(watching, offered, most, budget, now)
         self._claim(sink, offered, max(take, wish))
-        watching.wish = self.layers[wish]
-        watching.next = self.layers[take]
+        watching.wish = self._choices[wish]
+        watching.next = self._choices[take]
         watching.next.track.admit(sink)
         self._tell_wanted(now)
 
@@ -401,8 +499,8 @@ class Simulcast:
         if watching is None:
             watching = self._watching[sink] = _Watching(sink, LayerChoice(self._outlet.settings))
             watching.careful = True
-            take, _ = watching.choice.begin(self._offered(now), 0, None, now)
-            watching.next = watching.wish = self.layers[take]
+            take, _ = self._begin(watching, self._offered(now), 0, None, now)
+            watching.next = watching.wish = self._choices[take]
         if watching.next is not None:
             watching.next.track.readmit(sink, now)
 
@@ -456,15 +554,15 @@ class Simulcast:
         """Whether a sink's path carries the smallest layer, by our own estimate; None if that is not known."""
         watching, transport, claim = self._watching.get(sink), sink.viewer.path.transport, sink.viewer.path.claim
         carried = None if transport is None else transport.bitrate(now)
-        smallest = self.layers[0]
-        if claim is None or carried is None or not smallest.bitrate:
+        smallest = self._choices[0]
+        if claim is None or carried is None or not smallest.needs:
             return None
         left = carried - claim.reserved_for_least
         if sink.paused:
-            return left * OURS.spare >= smallest.bitrate
+            return left * OURS.spare >= smallest.needs
         if watching is None or watching.present is not smallest:
             return None  # It will get a smaller one. Until then, losses say whether the path is too slow.
-        return left >= _FITS * smallest.bitrate
+        return left >= _FITS * smallest.needs
 
     def _present(self, sink: Sink) -> _LayerTrack | None:
         watching = self._watching.get(sink)
@@ -472,11 +570,27 @@ class Simulcast:
 
     # Choosing
 
+    @property
+    def _tracks(self) -> list[_LayerTrack]:
+        """The layers, and the one that is made of a part of another one."""
+        return self.layers if self._thinned is None else [self._thinned, *self.layers]
+
+    @property
+    def _is_thinned(self) -> bool:
+        """Whether there are fewer pictures in what is thinned, so that a viewer may get it."""
+        return self._thinned is not None and self._thinned.leaves_out
+
+    @property
+    def _choices(self) -> list[_LayerTrack]:
+        """What a viewer can get, the smallest first."""
+        return self._tracks if self._is_thinned else self.layers
+
     def _review(self, now: float) -> None:
         """Choose a layer for each sink, after the layers were measured."""
-        for one in self.layers:
+        for one in self._tracks:
             one.measure(now)
         self._order()
+        self._thin(now)
         offered = self._offered(now)
         for sink, watching in list(self._watching.items()):
             with _VIEWER:
@@ -514,34 +628,47 @@ class Simulcast:
         if len(known) > 1 and sizes[0] > _CLEARLY * sizes[-1]:
             self.layers.reverse()
 
+    def _thin(self, now: float) -> None:
+        """Begin to thin the smallest layer, if that is possible."""
+        smallest = self.layers[0]
+        if self._thinned is not None or self._codec is None or now - self._began < _GATHERING:
+            return
+        if smallest.greatest and smallest.comes(now) and smallest.is_temporal:
+            self._thinned = _Thinned(smallest, self._codec, self._outlet, self)
+
+    def _begin(
+        self, watching: _Watching, offered: Sequence[Offered], most: int, budget: float | None, now: float
+    ) -> Chosen:
+        return watching.choice.begin(offered, most, budget, now, thinned=self._is_thinned)
+
     def _offered(self, now: float) -> list[Offered]:
         offered: list[Offered] = []
         needs = _GUESS
-        for one in self.layers:
-            needs = round(one.bitrate) or needs
+        for one in self._choices:
+            needs = one.needs or needs
             offered.append(Offered(needs, one.comes(now)))
             needs = round(needs * _STEP)
         return offered
 
     def _most(self, sink: Sink) -> int:
         """The index of the largest layer that is of use to a viewer."""
-        largest = len(self.layers) - 1
+        largest, thinned = len(self.layers) - 1, int(self._is_thinned)
         match sink.size:
             case PictureSize.SMALL:
-                return 0
+                return thinned
             case PictureSize.MEDIUM:
-                return min(largest, max(1, largest - 1))
+                return min(largest, max(1, largest - 1)) + thinned
             case PictureSize.LARGE:
-                return largest
+                return largest + thinned
 
     def _choose(self, sink: Sink, watching: _Watching, offered: Sequence[Offered], now: float) -> None:
-        budget, most = _budget(sink, now), self._most(sink)
+        budget, most, choices = _budget(sink, now), self._most(sink), self._choices
         if watching.present is None:
-            take, wish = watching.choice.begin(offered, 0 if watching.careful else most, budget, now)
+            take, wish = self._begin(watching, offered, 0 if watching.careful else most, budget, now)
             if now - self._began < _GATHERING:
                 take = wish  # It has not had time to come.
         else:
-            present, claim = self.layers.index(watching.present), sink.viewer.path.claim
+            present, claim = choices.index(watching.present), sink.viewer.path.claim
             take, wish = watching.choice.choose(
                 offered,
                 present,
@@ -552,13 +679,13 @@ class Simulcast:
                 on_trial=claim is None and _may_try(sink, now),
             )
             # A layer that has never come may not exist, because the picture is small.
-            exists = take < most and self.layers[take + 1].greatest > 0
+            exists = take < most and choices[take + 1].greatest > 0
             watching.lacks = 0.0
             if claim is not None and exists:
                 watching.lacks = claim.reserved + lacking(offered, take, most)
                 self._outlet.attention.add(watching)
         self._claim(sink, offered, max(take, wish))
-        watching.wish, wanted = self.layers[wish], self.layers[take]
+        watching.wish, wanted = choices[wish], choices[take]
         if watching.next is not None and watching.next is not wanted:
             watching.next.track.forget(sink)
             watching.next = None
@@ -574,7 +701,7 @@ class Simulcast:
     def _expect(self, sink: Sink, watching: _Watching, now: float) -> None:
         """Have a sink that gets one layer begin with its next one."""
         if watching.present is not None and watching.next is not None:
-            order = self.layers.index
+            order = self._choices.index
             urgent = order(watching.next) < order(watching.present)
             watching.next.track.expect(sink, now, urgent=urgent)
 
@@ -583,7 +710,8 @@ class Simulcast:
         until = now + self._outlet.settings.layer_linger
         wanted = {self.layers[0]}
         for watching in self._watching.values():
-            wanted.update(one for one in (watching.present, watching.next, watching.wish) if one is not None)
+            found = (watching.present, watching.next, watching.wish)
+            wanted.update(one.sent_as for one in found if one is not None)
         for one in wanted:
             one.wanted_until = until
         names = _names(one for one in self.layers if one.wanted_until > now)

@@ -3,12 +3,15 @@
 A browser puts the frames of a stream in order by *PictureID* and *TL0PICIDX*. A viewer who is moved from one
 stream to another gets the other one under the same SSRC, and its decoder would take a lower PictureID for an old
 picture. So the numbers continue, as sequence numbers and timestamps do.
+
+The pictures may be in temporal layers: those of the lowest one need no others. Whoever gets these alone needs
+other PictureIDs as well, because a missing one looks like a loss.
 """
 
 from typing import NamedTuple
 
 _EXTENDED = 0x80
-_PICTURE_ID, _TL0PICIDX, _TID_OR_KEYIDX = 0x80, 0x40, 0x30
+_PICTURE_ID, _TL0PICIDX, _TID_OR_KEYIDX, _TID = 0x80, 0x40, 0x30, 0x20
 _LONG = 0x80
 """The M bit: the PictureID has 15 bits."""
 _LONG_IDS, _SHORT_IDS, _TL0PICIDXS = 0x8000, 0x80, 0x100
@@ -21,6 +24,15 @@ class PictureNumbers(NamedTuple):
     """PictureID, of 7 or 15 bits; None if there is none."""
     tl0picidx: int | None
     """The number of the newest picture of the lowest temporal layer; None if there is none."""
+
+
+class TemporalLayer(NamedTuple):
+    """The place of a picture in the temporal layers."""
+
+    number: int
+    """TID: 0 is the lowest layer, whose pictures need no others."""
+    tl0picidx: int
+    """The number of the newest picture of the lowest layer, of 8 bits."""
 
 
 class PictureOffsets(NamedTuple):
@@ -77,6 +89,25 @@ def renumbered(packet: bytes, payload: int, offsets: PictureOffsets) -> bytes:
         changed[picture] = (packet[picture] + offsets.picture_id) % _SHORT_IDS
     if tl0picidx:
         changed[tl0picidx] = (packet[tl0picidx] + offsets.tl0picidx) % _TL0PICIDXS
+    return bytes(changed)
+
+
+def temporal_layer(packet: bytes, payload: int) -> TemporalLayer | None:
+    """The temporal layer of a picture that has all of PictureID, TL0PICIDX and TID; None for others."""
+    _, picture, tl0picidx = _places(packet, payload)
+    if not picture or not tl0picidx or not packet[payload + 1] & _TID or tl0picidx + 1 >= len(packet):
+        return None
+    return TemporalLayer(packet[tl0picidx + 1] >> 6, packet[tl0picidx])
+
+
+def with_picture_id(packet: bytes, payload: int, picture_id: int) -> bytes:
+    """The packet, which must have a PictureID, with another one. It is cut to the bits that there are."""
+    long, picture, _ = _places(packet, payload)
+    changed = bytearray(packet)
+    if long:
+        changed[picture : picture + 2] = (_LONG_IDS | picture_id % _LONG_IDS).to_bytes(2)
+    else:
+        changed[picture] = picture_id % _SHORT_IDS
     return bytes(changed)
 
 
