@@ -118,6 +118,7 @@ class PacketBuffer:
     def __init__(self, size: int) -> None:
         self.memory: Any = ffi.new("char[]", size)
         self.view = memoryview(ffi.buffer(self.memory))
+        self.address = int(ffi.cast("uintptr_t", self.memory))
         self.length: Any = ffi.new("int *")
         """For :data:`protect`: the packet's length before the call, and the protected packet's length after it."""
 

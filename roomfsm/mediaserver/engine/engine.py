@@ -49,6 +49,7 @@ from roomfsm.mediaserver.dtls.session import DtlsIdentity
 from roomfsm.mediaserver.dtls.state import DtlsState
 from roomfsm.mediaserver.engine import memory, packet_info, tcp, udp
 from roomfsm.mediaserver.engine.fanout import Fanout
+from roomfsm.mediaserver.engine.inbox import open_inbox
 from roomfsm.mediaserver.engine.observer import PeerObserver
 from roomfsm.mediaserver.engine.own_port import OwnPort
 from roomfsm.mediaserver.engine.peer import Peer
@@ -56,6 +57,7 @@ from roomfsm.mediaserver.engine.port import Port
 from roomfsm.mediaserver.engine.stats import EngineStats, PeerStats
 from roomfsm.mediaserver.engine.tcp import TcpPort
 from roomfsm.mediaserver.engine.transport import Transport
+from roomfsm.mediaserver.engine.watch import Watch
 from roomfsm.mediaserver.forwarding.shared_path import SharedPath
 from roomfsm.mediaserver.forwarding.sink import Group, Sink
 from roomfsm.mediaserver.forwarding.surroundings import Attended
@@ -131,7 +133,7 @@ class Engine(Port):
         self, settings: EngineSettings, sock: socket.socket, listener: socket.socket | None = None
     ) -> None:
         """`listener` is the TCP socket to which browsers connect, if they may."""
-        super().__init__(sock)
+        super().__init__(sock, open_inbox(sock))
         self.settings = settings
         self.port: int = sock.getsockname()[1]
         self.tcp_port: int | None = None if listener is None else listener.getsockname()[1]
@@ -238,6 +240,7 @@ class Engine(Port):
     def send_packets(self, packets: list[bytes], sinks: Collection[Sink]) -> None:
         numbered = any(sink.extensions.transport_cc for sink in sinks)
         self._sender.send(udp.Burst(packets, numbered=numbered), sinks)
+        self._sender.flush()
 
     def flush(self) -> None:
         for group in self.pending:
@@ -256,15 +259,20 @@ class Engine(Port):
     async def receive(self) -> None:
         """Read the socket for ever.
 
-        After each round of datagrams and its consequences, other tasks get their turn. They get it at
-        `wait_readable`, even if more datagrams are waiting, and between portions of packets to send.
+        After each round of datagrams and its consequences, other tasks get their turn if they have something to
+        do, even if more datagrams are waiting. They get it between portions of packets to send, too.
         """
-        await self.pump(self._socket, self._drain)
+        with Watch(self._socket) as watch:
+            await self.pump(self._socket, self._drain, watch)
 
-    async def pump(self, sock: socket.socket, drain: Callable[[float], None]) -> None:
-        """Call `drain` with the time whenever the socket is readable, and send the resulting packets."""
+    async def pump(self, sock: socket.socket, drain: Callable[[float], None], watch: Watch | None = None) -> None:
+        """Call `drain` with the time whenever the socket is readable, and send the resulting packets.
+
+        With a `watch`, that is known without Trio while Trio has nothing to do.
+        """
         while True:
-            await trio.lowlevel.wait_readable(sock)
+            if watch is None or not watch.readable():
+                await trio.lowlevel.wait_readable(sock)
             began = trio.current_time()
             self._turn(drain)
             if self._fanout.empty:

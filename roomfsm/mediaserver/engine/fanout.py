@@ -60,12 +60,15 @@ class Fanout:
     def work(self) -> bool:
         """Send a portion. Returns whether there is more to send."""
         budget, queues = PORTION, self._queues
-        while queues and budget > 0:
-            group = next(iter(queues))
-            queue = queues.pop(group)
-            budget -= self._send_share(group, queue, min(budget, _SHARE) if queues else budget)
-            if queue:
-                queues[group] = queue  # The queue goes behind the others.
+        try:
+            while queues and budget > 0:
+                group = next(iter(queues))
+                queue = queues.pop(group)
+                budget -= self._send_share(group, queue, min(budget, _SHARE) if queues else budget)
+                if queue:
+                    queues[group] = queue  # The queue goes behind the others.
+        finally:
+            self._sender.flush()
         return bool(queues)
 
     def _send_share(self, group: Group, queue: deque[_Task], share: int) -> int:

@@ -11,6 +11,7 @@ from typing import Protocol
 
 import trio
 
+from roomfsm.mediaserver.engine.inbox import SingleInbox
 from roomfsm.mediaserver.engine.port import Port
 from roomfsm.mediaserver.engine.transport import Network, Transport
 from roomfsm.mediaserver.ice import stun
@@ -36,7 +37,7 @@ class OwnPort(Port):
     """The :class:`~roomfsm.mediaserver.engine.transport.Network` of one transport."""
 
     def __init__(self, engine: Engine, sock: socket.socket) -> None:
-        super().__init__(sock)
+        super().__init__(sock, SingleInbox(sock))
         self._engine = engine
         self._open = trio.CancelScope()
         self.checker: Checker | None = None

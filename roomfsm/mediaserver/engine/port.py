@@ -6,19 +6,16 @@ authenticated the sender's address by a check. If there is none, the datagram is
 """
 
 import socket
-from collections.abc import Callable, Sequence
-
-import trio
+from collections.abc import Callable
 
 from roomfsm.mediaserver.base.boundary import Boundary
 from roomfsm.mediaserver.base.refusal import Refusal
 from roomfsm.mediaserver.base.settings import EngineSettings
-from roomfsm.mediaserver.engine import packet_info, udp
+from roomfsm.mediaserver.engine import packet_info
+from roomfsm.mediaserver.engine.inbox import Inbox
 from roomfsm.mediaserver.engine.transport import Transport
 from roomfsm.mediaserver.ice import stun
 from roomfsm.mediaserver.ice.lite import Address, Path, StreamAddress
-
-_MAX_DATAGRAM = 2048
 
 _DATAGRAM = Boundary("one datagram")
 
@@ -32,8 +29,9 @@ class Port:
     received: Callable[[int], None]
     """Counts datagrams that came."""
 
-    def __init__(self, sock: socket.socket) -> None:
+    def __init__(self, sock: socket.socket, inbox: Inbox) -> None:
         self._socket = sock
+        self._inbox = inbox
         self.by_ufrag: dict[bytes, Transport] = {}
         self.by_address: dict[Address, Transport] = {}
         self._tells_addresses = packet_info.enable(sock)
@@ -46,10 +44,7 @@ class Port:
         """The arrival time of the datagram that is being dispatched, in seconds of a clock that only this method
         uses.
         """
-        if self.arrived is not None:
-            return self.arrived
-        time = udp.arrival_time(self._socket)
-        return trio.current_time() if time is None else time
+        return self._inbox.arrival_time() if self.arrived is None else self.arrived
 
     def send(self, datagram: bytes, path: Path) -> None:
         """Send a datagram.
@@ -67,21 +62,12 @@ class Port:
 
     def _drain(self, now: float) -> None:
         """Handle the datagrams that wait at the socket, up to `drain` of them."""
-        asks, ancillary, count = self._asks_addresses, list[tuple[int, int, bytes]](), 0
-        for _ in range(self.settings.drain):
-            try:
-                if asks:
-                    datagram, ancillary, _, address = self._socket.recvmsg(_MAX_DATAGRAM, packet_info.ANCILLARY)
-                else:
-                    datagram, address = self._socket.recvfrom(_MAX_DATAGRAM)
-            except BlockingIOError:
-                break
-            except OSError:  # On some systems this is an ICMP error of an earlier send.
-                continue
+        count = 0
+        for datagram, address in self._inbox.read(self.settings.drain, asks=self._asks_addresses):
             count += 1
             if datagram:
                 try:
-                    self._dispatch(datagram, address, now, ancillary)
+                    self._dispatch(datagram, address, now)
                 except Exception as error:  # noqa: BLE001 (see boundary.py)
                     _DATAGRAM.caught(error)
         self.received(count)
@@ -90,13 +76,12 @@ class Port:
         """Handle a packet that came in another way than by the socket."""
         self._dispatch(packet, address, now)
 
-    def _dispatch(
-        self, datagram: bytes, address: Address, now: float, ancillary: Sequence[tuple[int, int, bytes]] = ()
-    ) -> None:
+    def _dispatch(self, datagram: bytes, address: Address, now: float) -> None:
         """Find the protocol by the first byte (RFC 7983), and the peer by the address."""
         first = datagram[0]
         if first < 4:
-            self._receive_stun(datagram, address, now, packet_info.asked_address(ancillary))
+            asked = self._inbox.asked() if self._asks_addresses and self.arrived is None else b""
+            self._receive_stun(datagram, address, now, asked)
             return
         transport = self.by_address.get(address)
         if transport is None:

@@ -254,7 +254,7 @@ class Connection:
         engine, count = self._port.engine, 0
         # It must be in seconds of the clock by which the system stamps datagrams, because a peer may change from
         # one to the other.
-        engine.arrived = time.time() if sys.platform == "linux" else now
+        engine.arrived = time.time()
         try:
             for packet in self._deframer.feed(data):
                 count += 1

@@ -7,7 +7,7 @@ import socket
 import struct
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import ifaddr
 
@@ -17,6 +17,9 @@ if sys.platform == "linux":
 from roomfsm.mediaserver.base.boundary import Boundary
 from roomfsm.mediaserver.base.settings import EngineSettings
 from roomfsm.mediaserver.dtls import srtp
+from roomfsm.mediaserver.engine import mmsg
+from roomfsm.mediaserver.engine.destination import Destination
+from roomfsm.mediaserver.engine.outbox import Outbox
 from roomfsm.mediaserver.ice.lite import Address, Control, Stream
 from roomfsm.mediaserver.rtp.extensions import number_place
 
@@ -33,24 +36,6 @@ _DUAL_STACK = "::"
 _NO_IPV6 = (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL, socket.EAI_ADDRFAMILY, socket.EAI_NONAME)
 
 _DESTINATION = Boundary("sending to one browser")
-
-
-class Destination(Protocol):
-    """A destination of a burst."""
-
-    address: Address
-    control: Control
-    """Control messages that make packets leave from the right address of ours. Empty if they do so anyway."""
-    own_socket: socket.socket | Stream | None
-    """The socket or stream by which this destination is sent to; None for the sender's own socket."""
-    handle: Any
-    """The handle of the :class:`~roomfsm.mediaserver.dtls.srtp.SrtpSender`."""
-    tag_length: int
-    number: Callable[[int, float], int] | None
-    """Gives the transport-wide number of a packet of so many bytes that is sent at that time.
-
-    It is None if packets to it have no such numbers.
-    """
 
 
 class _Run(NamedTuple):
@@ -144,8 +129,10 @@ class Burst:
 class BurstSender:
     """Protects and sends the same packets to many destinations, with few system calls.
 
-    `packets_sent` counts the packets that the system accepted, and `packets_dropped` those that it refused. These
-    are not queued, because viewers ask for lost packets (NACK).
+    Packets that the system refuses are dropped, because viewers ask for lost packets (NACK).
+
+    A burst of one packet goes out with those to the other destinations (`sendmmsg`), at the latest with
+    :meth:`flush`. A burst of several packets goes out at once, with one system call for each destination (GSO).
     """
 
     def __init__(self, sock: socket.socket, clock: Callable[[], float]) -> None:
@@ -154,8 +141,24 @@ class BurstSender:
         self._clock = clock
         self._buffer = srtp.PacketBuffer(_MAX_BURST + srtp.MAX_PACKET)
         self._segmentation = _has_segmentation(sock)
-        self.packets_sent = 0
-        self.packets_dropped = 0
+        self._outbox = Outbox(sock) if mmsg.AVAILABLE else None
+        self._sent = 0
+        self._dropped = 0
+
+    @property
+    def packets_sent(self) -> int:
+        """The packets that the system accepted."""
+        return self._sent + (self._outbox.sent if self._outbox is not None else 0)
+
+    @property
+    def packets_dropped(self) -> int:
+        """The packets that the system refused."""
+        return self._dropped + (self._outbox.dropped if self._outbox is not None else 0)
+
+    def flush(self) -> None:
+        """Send what waits for more."""
+        if self._outbox is not None:
+            self._outbox.flush()
 
     def send(self, burst: Burst, destinations: Iterable[Destination]) -> None:
         """Send a burst to each destination."""
@@ -170,6 +173,17 @@ class BurstSender:
                 return
 
     def _send(self, burst: Burst, destinations: Iterator[Destination]) -> None:
+        outbox, packet = self._outbox, burst.packets[0]
+        if outbox is None or len(burst.packets) > 1 or len(packet) > srtp.MAX_PACKET:
+            self.flush()  # The packets before these.
+            self._send_runs(burst, destinations)
+            return
+        place, now = (number_place(packet), self._clock()) if burst.numbered else (0, 0.0)
+        while (other := outbox.add(packet, place, destinations, now)) is not None:
+            outbox.flush()
+            self._send_runs(burst, iter((other,)))
+
+    def _send_runs(self, burst: Burst, destinations: Iterator[Destination]) -> None:
         runs = burst.runs
         protect, copy, pack_number = srtp.protect, srtp.copy, _NUMBER.pack_into
         memory, length = self._buffer.memory, self._buffer.length
@@ -209,8 +223,8 @@ class BurstSender:
                     taken = self._send_run(own or self._socket, view, stride, count, address, control)
                     sent += taken
                     dropped += count - taken
-        self.packets_sent += sent
-        self.packets_dropped += dropped
+        self._sent += sent
+        self._dropped += dropped
 
     def _send_run(
         self,

@@ -33,6 +33,8 @@ class Recorder:
     def send(self, burst: Burst, sinks: Collection[Sink]) -> None:
         self.sent += [(sink, packet) for sink in sinks for packet in burst.packets]
 
+    def flush(self) -> None: ...
+
     def to(self, sink: Sink) -> list[bytes]:
         return [packet for destination, packet in self.sent if destination is sink]
 
