@@ -189,7 +189,7 @@ def fuzz_sdp(data: bytes) -> None:
     text = data.decode(errors="replace")
     try:
         offer = parse_offer(text)
-        agreement = accept(offer, {}, {}, layered=True, numbered=True)
+        agreement = accept(offer, {}, {}, layered=True)
         answer = write_answer(offer, agreement, LOCAL, CREDENTIALS[: len(agreement.transports)])
     except (SdpError, NoCommonCodec):
         return

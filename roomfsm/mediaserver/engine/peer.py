@@ -162,7 +162,6 @@ class Peer:
             self._source_codecs(),
             self._viewer_codecs(),
             layered=self.layered,
-            numbered=isinstance(self._sinks[MediaKind.VIDEO].source, Simulcast),
         )
         credentials = [Credentials.new() for _ in agreement.transports]
         answer = write_answer(parsed, agreement, self._local_end(), credentials)
@@ -304,13 +303,12 @@ class Peer:
                 if media.direction.sends:
                     sink = self._sinks[media.kind]
                     sink.codecs = media.codecs
+                    sink.extensions = OutgoingExtensions.negotiated(media.extensions, media.section.mid)
                     # A peer that also sends has agreed on these numbers for its own packets.
-                    numbered = not media.direction.receives and media.kind is MediaKind.VIDEO
-                    sink.extensions = OutgoingExtensions.negotiated(
-                        media.extensions, media.section.mid, numbered=numbered
-                    )
-                    if sink.extensions.transport_cc:
-                        sink.number = self.path.number_packets().number
+                    if media.kind is MediaKind.VIDEO and not media.direction.receives and not accepted.to_server:
+                        sink.numbered = OutgoingExtensions.negotiated(
+                            media.extensions, media.section.mid, numbered=True
+                        )
                     sink.refresh()
 
     def _receive(self, media: AcceptedMedia, carried: MediaTransport) -> None:

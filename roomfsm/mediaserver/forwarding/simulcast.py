@@ -292,6 +292,8 @@ class _Paused:
 class Simulcast:
     """The picture of one peer's browser in several layers."""
 
+    layered = True
+
     def __init__(
         self, kind: MediaKind, outlet: Outlet, publisher: LayeredPublisher, layers: Sequence[Layer]
     ) -> None:

@@ -70,6 +70,8 @@ class Source(Protocol):
     """
 
     sinks: "set[Sink]"
+    layered: bool
+    """Whether a layer is to be chosen for each sink, so that it must be known what its path carries."""
 
     @property
     def codec(self) -> Codec | None:
@@ -128,6 +130,7 @@ class Sink:
         "kind",
         "nacks",
         "number",
+        "numbered",
         "open",
         "own_socket",
         "paused",
@@ -153,6 +156,9 @@ class Sink:
         """Whether the browser wants to receive this kind, but in none of our codecs. Then `codecs` is empty and no
         source fits."""
         self.extensions = OutgoingExtensions()
+        self.numbered = OutgoingExtensions()
+        """The header extensions of packets from a source with layers. They have no numbers if the browser does not
+        understand them."""
         self.codec: Codec | None = None
         """The codec among `codecs` that fits `source`; None if none does."""
         self.source: Source | None = None
@@ -218,6 +224,9 @@ class Sink:
             return
         wanted = source.codec if self.codecs or self.undecodable else None
         self.codec = matching_codec(self.codecs, wanted) if wanted else None
+        if source.layered and self.number is None and self.numbered.transport_cc:
+            # It stays so, because a browser that gets numbered packets ceases to estimate the path.
+            self.extensions, self.number = self.numbered, self.viewer.path.number_packets().number
         if self.codec is None or not self.open:
             source.leave(self)
         elif self.group is None and not self.paused:

@@ -63,6 +63,7 @@ class Track:
     For its sinks it is a :class:`~roomfsm.mediaserver.forwarding.sink.Source`.
     """
 
+    layered = False
     __slots__ = (
         "_admission",
         "_clocks",

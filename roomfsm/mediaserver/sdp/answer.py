@@ -41,12 +41,13 @@ _START_BITRATE = 1000
 makes the picture smaller, and it may need half a minute to find out that there is more bandwidth."""
 _RECEIVED = {MediaKind.AUDIO: (AUDIO_LEVEL, TRANSPORT_CC), MediaKind.VIDEO: (TRANSPORT_CC,)}
 _SENT = {MediaKind.AUDIO: (AUDIO_LEVEL, MID), MediaKind.VIDEO: (ABS_SEND_TIME, MID)}
-"""The header extensions of packets that we send. Transport-wide numbers are only used if layers have to be chosen,
-because they make the same packet differ for each viewer, and REMB does not need them."""
+"""The header extensions of packets that we send to anybody."""
 _LAYERED = (RID, REPAIRED_RID, MID)
 """The header extensions of received packets that belong to a layer."""
 _NUMBERED = (TRANSPORT_CC,)
-"""The header extension of sent packets that a viewer's browser answers by telling when each of them came."""
+"""The header extension of sent packets that a viewer's browser answers by telling when each of them came. It is
+agreed on wherever it can be, because a viewer may come before its source. It is used only if there are layers to
+choose from, because it makes the same packet differ for each viewer, and REMB does not need it."""
 _LAYERED_CODECS = frozenset({"VP8", "H264"})
 """The codecs whose layers can take turns in one stream to a viewer."""
 _MAX_ENCODINGS = 20
@@ -131,14 +132,12 @@ def accept(
     viewers: Mapping[MediaKind, Sequence[Sequence[Codec]]],
     *,
     layered: bool = False,
-    numbered: bool = False,
 ) -> Agreement:
     """Choose the m-lines that are accepted: the first audio and the first video m-line with one of our codecs.
 
     `sources` are the codecs of streams that are already connected to a viewer; its answer must use them. `viewers`
     are the codecs that viewers who are already connected can decode; a publisher's codec is chosen for them.
-    With `layered`, a publisher may send its picture in several layers. With `numbered`, packets of video to a
-    viewer get transport-wide numbers.
+    With `layered`, a publisher may send its picture in several layers.
     Raises :class:`SdpError` if media cannot be set up or no m-line can be accepted. Raises :class:`NoCommonCodec`
     if the reason is a missing codec, or if a stream would have to be transcoded.
     """
@@ -164,7 +163,7 @@ def accept(
                 transcoded[kind] = mismatch(kind, source, section.codecs)
             continue
         layers = section.layers if layered and direction.receives and codecs[0].name in _LAYERED_CODECS else ()
-        more = (_LAYERED if layers else ()) + (_NUMBERED if numbered and _can_number(section, codecs) else ())
+        more = (_LAYERED if layers else ()) + (_NUMBERED if _can_number(section, codecs) else ())
         extensions = _agree_on_extensions(section, kind, direction, more)
         if any(layer.rid for layer in layers) and RID not in extensions:
             layers = ()  # Nobody could tell to which layer a packet belongs.

@@ -79,6 +79,28 @@ async def test_each_viewer_has_numbers_of_its_own_and_tells_when_packets_came(
         assert len(told[0].arrivals) == 21
 
 
+async def test_a_viewer_that_comes_before_its_source_is_numbered_when_there_are_layers() -> None:
+    """It keeps its numbers afterwards: a browser that has once got them does not estimate by itself."""
+    async with (
+        open_stage() as engine,
+        join(engine, "recvonly", NUMBERS) as viewer,
+        join(engine, "sendonly", ()) as plain,
+        join(engine, "sendonly", LAYERS) as layered,
+    ):
+        plain.peer.connect(viewer.peer)
+        plain.client.send_rtp(VP8_KEYFRAME, marker=True)
+        packet = await viewer.client.receive_rtp()
+        assert packet.extension[4] == TIME_ID << 4 | 2
+        assert viewer.peer.path.transport is None
+        seen: list[int] = []
+        for source, extension in ((layered, SMALL_LAYER), (plain, b""), (layered, SMALL_LAYER)):
+            source.peer.connect(viewer.peer)
+            source.client.send_rtp(VP8_KEYFRAME, extension=extension, marker=True)
+            seen += await numbers(viewer.client, 1)
+        assert seen == list(range(seen[0], seen[0] + len(seen)))
+        assert viewer.peer.path.transport is not None
+
+
 @pytest.mark.parametrize(("source", "rtx"), [((), True), (LAYERS, False)])
 async def test_packets_without_use_for_numbers_have_the_send_time(source: tuple[str, ...], rtx: bool) -> None:
     """There is one layer, or a repeated packet would have the sequence number of the first and another number."""
