@@ -1,12 +1,14 @@
 """A WebRTC peer of another implementation (libdatachannel), as a program of its own.
 
-`python -m tests.mediaserver.libdatachannel_peer publish|view|answer`: prints its offer as a JSON string, reads the
-answer as one, then sends VP8 keyframes until its input ends, or prints the first RTP packet it gets (hexadecimal).
+`python -m tests.mediaserver.libdatachannel_peer publish|view|watch|answer`: prints its offer as a JSON string,
+reads the answer as one, then sends VP8 keyframes until its input ends, or prints the first RTP packet it gets
+(hexadecimal), or with `watch` all of them.
 With `answer` it reads an offer to publish, prints its answer, then its candidates, and then such a packet. It is a
 process, and without callbacks, because the binding can deadlock on the GIL.
 """
 
 import json
+import os
 import struct
 import sys
 import threading
@@ -69,6 +71,18 @@ def view() -> None:
     connection.close()
 
 
+def watch() -> None:
+    _, track = negotiate(Description.Direction.RecvOnly)
+
+    def end() -> None:
+        sys.stdin.read()
+        os._exit(0)
+
+    threading.Thread(target=end, daemon=True).start()
+    while True:
+        show_first(track)
+
+
 def show_first(track: Track) -> None:
     while True:
         wait_for(track.available_amount)
@@ -97,4 +111,4 @@ def answer() -> None:
 
 
 if __name__ == "__main__":
-    {"publish": publish, "view": view, "answer": answer}[sys.argv[1]]()
+    {"publish": publish, "view": view, "watch": watch, "answer": answer}[sys.argv[1]]()

@@ -9,11 +9,13 @@ from functools import partial
 
 import trio
 
-from roomfsm.mediaserver.base.kinds import MediaKind
+from roomfsm.mediaserver.base.kinds import MediaKind, PictureSize
 from roomfsm.mediaserver.engine.engine import Engine, Peer
 from roomfsm.peer import RtpPacket
+from tests.mediaserver.forwarding.test_simulcast import SHOWN, SIZES, assert_continues
+from tests.mediaserver.layered_presenter import LAYERS, layered_offer, present
 from tests.mediaserver.observer import RecordingObserver
-from tests.mediaserver.peer import VP8_KEYFRAME
+from tests.mediaserver.peer import VP8_KEYFRAME, open_test_peer
 from tests.mediaserver.stage import join, open_stage
 
 
@@ -79,3 +81,34 @@ async def test_libdatachannel_views() -> None:
         assert (packet.sequence_number, packet.timestamp, packet.payload) == (number, 9000, VP8_KEYFRAME)
         assert packet.ssrc == engine.ssrcs[MediaKind.VIDEO]
         assert ("sending", MediaKind.VIDEO, True) in observer.told
+
+
+async def test_libdatachannel_sees_one_stream_through_changes_of_layer() -> None:
+    active = set(LAYERS)
+    seen: list[bytes] = []
+    async with (
+        open_stage(layer_wait=0.1, report_interval=0.1) as engine,
+        open_test_peer("sendonly") as client,
+        trio.open_nursery() as nursery,
+    ):
+        publisher = engine.open_peer(RecordingObserver())
+        await client.accept(publisher.process_offer(layered_offer(client)))
+        nursery.start_soon(present, client, active)
+        async with libdatachannel_peer(engine, "watch", publisher) as (viewer, _, lines):
+
+            async def shows(layer: str) -> None:
+                """Wait for a keyframe of this layer."""
+                size = b"".join(side.to_bytes(2, "little") for side in SIZES[layer])
+                while True:
+                    seen.append(bytes.fromhex(await lines.read()))
+                    if seen[-1][SHOWN] == size:
+                        return
+
+            await shows("h")
+            for size, layer in ((PictureSize.SMALL, "l"), (PictureSize.LARGE, "h")):
+                viewer.resize_picture(size)
+                await shows(layer)
+            active.remove("h")
+            await shows("m")
+        nursery.cancel_scope.cancel()
+    assert_continues(seen)

@@ -2,7 +2,8 @@
 
 `/usr/bin/python3 tests/mediaserver/webrtcbin_peer.py publish|view none|max-bundle`: prints its offer as a JSON
 string, made by that bundle policy (`none` is webrtcbin's own default), and reads the answer as one. Then it sends
-a test picture and a tone until its input ends, or prints how many frames it has decoded of each kind.
+a test picture and a tone until its input ends, or prints how many frames it has decoded of each kind, and the
+width of the picture.
 """
 
 import json
@@ -24,17 +25,29 @@ videotestsrc is-live=true ! video/x-raw,width=320,height=240,framerate=15/1 ! vi
 audiotestsrc is-live=true ! audioconvert ! audioresample ! opusenc ! rtpopuspay pt=97
 ! application/x-rtp,media=audio,encoding-name=OPUS,clock-rate=48000,payload=97 ! peer.
 """
+_FEEDBACK = "rtcp-fb-nack-pli=true,rtcp-fb-transport-cc=true"
+_NUMBERS = "http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01"
 _VIEW = (
     "application/x-rtp,media=audio,encoding-name=OPUS,clock-rate=48000,payload=111",
-    "application/x-rtp,media=video,encoding-name=VP8,clock-rate=90000,payload=96,rtcp-fb-nack-pli=true",
+    ";".join(
+        f"application/x-rtp,media=video,encoding-name={codec},clock-rate=90000,{_FEEDBACK},extmap-3={_NUMBERS}"
+        for codec in (
+            "VP8,payload=96",
+            "H264,payload=98,packetization-mode=(string)1,profile-level-id=(string)42e01f",
+        )
+    ),
 )
-_DECODERS = {"video": "rtpvp8depay ! vp8dec", "audio": "rtpopusdepay ! opusdec"}
+_DECODERS = {
+    "VP8": "rtpvp8depay request-keyframe=true wait-for-keyframe=true ! vp8dec",
+    "H264": "rtph264depay request-keyframe=true wait-for-keyframe=true ! h264parse ! openh264dec",
+    "OPUS": "rtpopusdepay ! opusdec",
+}
 
 
 class Program:
     def __init__(self, role: str, policy: str) -> None:
         self.loop = GLib.MainLoop()
-        self.decoded = {"audio": 0, "video": 0}
+        self.decoded = {"audio": 0, "video": 0, "width": 0}
         self.lock = threading.Lock()
         """Each kind is decoded in a thread of its own."""
         elements = _PUBLISH if role == "publish" else ""
@@ -51,9 +64,10 @@ class Program:
         self.pipeline.set_state(Gst.State.PLAYING)
 
     def negotiation_needed(self, _peer: Any) -> None:
-        for index in range(len(self.decoded)):
+        for index in range(2):
             transceiver = self.peer.emit("get-transceiver", index)
             transceiver.set_property("direction", self.direction)
+            transceiver.set_property("do-nack", True)
         self.peer.emit("create-offer", None, Gst.Promise.new_with_change_func(self.offer_made))
 
     def offer_made(self, promise: Any) -> None:
@@ -75,18 +89,23 @@ class Program:
         self.loop.quit()
 
     def pad_added(self, _peer: Any, pad: Any) -> None:
-        kind = pad.get_current_caps().get_structure(0).get_string("media")
+        caps = pad.get_current_caps().get_structure(0)
+        kind = caps.get_string("media")
+        decoder = _DECODERS[caps.get_string("encoding-name")]
         sink = Gst.parse_bin_from_description(
-            f"{_DECODERS[kind]} ! fakesink name=decoded signal-handoffs=true sync=false", True
+            f"{decoder} ! fakesink name=decoded signal-handoffs=true sync=false", True
         )
         sink.get_by_name("decoded").connect("handoff", self.frame_decoded, kind)
         self.pipeline.add(sink)
         sink.sync_state_with_parent()
         pad.link(sink.get_static_pad("sink"))
 
-    def frame_decoded(self, _sink: Any, _buffer: Any, _pad: Any, kind: str) -> None:
+    def frame_decoded(self, _sink: Any, _buffer: Any, pad: Any, kind: str) -> None:
         with self.lock:
             self.decoded[kind] += 1
+            found, width = pad.get_current_caps().get_structure(0).get_int("width")
+            if found:
+                self.decoded["width"] = width
             print(json.dumps(self.decoded), flush=True)
 
     def run(self) -> None:

@@ -15,8 +15,9 @@ from typing import Any
 import pytest
 import trio
 
-from roomfsm.peer import AUDIO_SSRC
+from roomfsm.peer import AUDIO_SSRC, VP8_TYPE
 from tests.mediaserver.kurento_client import open_server
+from tests.mediaserver.layered_presenter import layered_offer, present
 from tests.mediaserver.peer import OPUS, VP8_KEYFRAME, TestPeer, open_test_peer
 from tests.mediaserver.tcp_relay import open_relay
 
@@ -76,7 +77,9 @@ async def send_media(peer: TestPeer) -> None:
         await trio.sleep(0.02)
 
 
-async def test_kurento_client_drives_a_whole_session(node: str) -> None:
+@pytest.mark.parametrize("layered", [False, True])
+async def test_kurento_client_drives_a_whole_session(node: str, layered: bool) -> None:
+    """With layers, too, of which it knows nothing: the viewer gets the picture without a further call."""
     with trio.fail_after(PATIENCE):
         async with (
             open_server() as server,
@@ -86,7 +89,8 @@ async def test_kurento_client_drives_a_whole_session(node: str) -> None:
             trio.open_nursery() as media,
         ):
             async with story(node, relay.url) as told:
-                await told.tell({"offers": [sending.offer, receiving.offer]})
+                offer = layered_offer(sending) if layered else sending.offer
+                await told.tell({"offers": [offer, receiving.offer]})
                 info = (await told.step("connected"))["info"]
                 assert {module["name"] for module in info["modules"]} == {"core", "elements", "filters"}
 
@@ -99,8 +103,10 @@ async def test_kurento_client_drives_a_whole_session(node: str) -> None:
                 answers = (await told.step("answered"))["answers"]
                 for peer, answer in zip((sending, receiving), answers, strict=True):
                     await peer.accept(answer)
-                media.start_soon(send_media, sending)
-                assert (await receiving.receive_rtp()).payload in (VP8_KEYFRAME, OPUS)
+                assert ("a=simulcast:recv" in answers[0]) is layered
+                media.start_soon(present if layered else send_media, sending)
+                while (await receiving.receive_rtp()).payload_type != VP8_TYPE.number:
+                    pass
 
                 flowing = await told.step("flowing")
                 assert flowing["states"] == ["CONNECTED", "CONNECTED"]
