@@ -191,26 +191,37 @@ def test_viewers_behind_a_lossy_path_see_no_long_freeze_and_lose_nothing(present
 @pytest.mark.alone
 @pytest.mark.parametrize(("presenter", "codec"), PRESENTERS)
 def test_a_viewer_gets_the_layer_that_suits_the_size_of_the_picture(presenter: str, codec: str) -> None:
+    """The viewers come before the presenter, so nobody knows yet that there will be layers."""
     available(presenter)
+    viewers = available(*BROWSERS)
 
     async def body() -> None:
-        async with open_stage(Path(), presenter, "chromium") as stage:
+        async with open_stage(Path(), presenter, *viewers) as stage:
+            watching = [await stage.join(viewer, "view()") for viewer in viewers]
             _, source = await stage.join(presenter, f"publish('{codec}', {{layered: true}})")
-            page, peer = await stage.join("chromium", "view()", source)
-            widths = [await received(page, "it.framesDecoded > 5 && it.frameWidth > 320")]
+            for _, peer in watching:
+                source.connect(peer)
+            for page, _ in watching:
+                await received(page, "it.framesDecoded > 5 && it.frameWidth > 320")
             for size, width in ((PictureSize.SMALL, 320), (PictureSize.MEDIUM, 640), (PictureSize.SMALL, 320)):
-                peer.resize_picture(size)
-                widths.append(await received(page, f"it.frameWidth === {width}"))
+                for _, peer in watching:
+                    peer.resize_picture(size)
+                for page, _ in watching:
+                    await received(page, f"it.frameWidth === {width}")
             if (presenter, codec) == ("chromium", "VP8"):
                 # Chromium's pictures are in temporal layers: of four, one needs no others.
                 for limit, rate in ((FEW_KILOBITS, "< 9"), (0, "> 13")):
-                    peer.max_video_send_bandwidth = limit
-                    widths.append(await received(page, f"it.frameWidth === 320 && it.framesPerSecond {rate}"))
-            report = widths[-1]
-            ours = await page.run("pauses")
-            assert report["packetsLost"] == 0
-            assert report["pliCount"] == report["seen"]["plis"]
-            assert max(freezes(report))[0] < LONGEST_FREEZE + ours["timer"], report
+                    for _, peer in watching:
+                        peer.max_video_send_bandwidth = limit
+                    for page, _ in watching:
+                        await received(page, f"it.frameWidth === 320 && it.framesPerSecond {rate}")
+            for page, peer in watching:
+                report = await received(page)
+                ours = await page.run("pauses")
+                assert report["packetsLost"] == 0, page.name
+                assert report["pliCount"] == report["seen"]["plis"], page.name
+                assert max(freezes(report))[0] < LONGEST_FREEZE + ours["timer"], (page.name, report)
+                assert peer.path.transport is not None, page.name
 
     in_private_network(body)
 

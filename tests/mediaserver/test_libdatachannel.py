@@ -68,6 +68,8 @@ async def test_libdatachannel_publishes() -> None:
         await observer.wait_for("receiving", MediaKind.VIDEO, True)
         async with join(engine, "recvonly", publisher) as viewer:
             assert (await viewer.client.receive_rtp()).payload == VP8_KEYFRAME
+            viewer.peer.resize_picture(PictureSize.SMALL)  # There is one layer, so it goes on.
+            assert (await viewer.client.receive_rtp()).payload == VP8_KEYFRAME
 
 
 async def test_libdatachannel_views() -> None:
