@@ -166,6 +166,8 @@ class EngineSettings:
     for so long and no feedback came."""
     min_path_estimate: Count = 50_000
     """A viewer's path counts as carrying at least so much: sound is sent in any case."""
+    shared_path_viewers: Count = 64
+    """The most viewers of one participant whose path is estimated together. Further ones are estimated alone."""
     probe_pause: Seconds = 1.0
     """A path that was full is probed again after so long. The pause doubles with each probe that fills it, up to
     `probe_longest_pause`."""

@@ -216,7 +216,7 @@ class Engine(Port):
     def shared_path(self, name: str) -> SharedPath:
         if (path := self._paths.get(name)) is None:
             path = self._paths[name] = SharedPath(self.settings)
-        return path
+        return path if len(path.claims) < self.settings.shared_path_viewers else SharedPath(self.settings)
 
     def forget(self, peer: Peer) -> None:
         self._peers.discard(peer)

@@ -619,6 +619,9 @@ class Peer:
         """Send reports, and check flow and silence. Called every `report_interval`."""
         self.path.measure(sum(sink.octets + _HEADER * sink.packets for sink in self._sinks.values()), now)
         video = self._sinks[MediaKind.VIDEO]
+        if self.path.claim is not None and isinstance(video.source, Track):
+            # It was moved here from layers. Its packets are still numbered, so the others must leave room for it.
+            self.path.claim.least = self.path.claim.taken = self.path.rate
         if video.keyframe_wish is not None and video.source is not None:
             video.source.renew_keyframe_wish(video, now)
         self._judge_picture(video, now)

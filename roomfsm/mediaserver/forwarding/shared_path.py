@@ -6,7 +6,7 @@ and each picture has a *claim*. Claims have an order: large pictures come first,
 that came first.
 
 1. Every picture gets its smallest layer, as far as the path carries them, in that order. No picture is paused so
-   that another one can be sharper.
+   that another one can be sharper. One that does not fit leaves its place to those after it.
 2. What is left makes pictures larger, in that order. A picture yields what it has beyond its smallest layer as
    soon as one before it can use that.
 
@@ -14,10 +14,16 @@ There is no plan for all pictures: each asks how much is left for it, from what 
 takes. Sound is not among the numbered packets, so it is not in the estimate either, and what it needs is its own.
 """
 
+import math
+from collections.abc import Iterator
+
 from roomfsm.mediaserver.base.kinds import PictureSize
 from roomfsm.mediaserver.base.settings import EngineSettings
 from roomfsm.mediaserver.forwarding.bandwidth.estimator import PathEstimator
 
+STAYS, BEGINS = 0.9, 1.05
+"""A picture goes on with its smallest layer while the path has so much of what that needs, and begins when it has
+so much."""
 _ORDER = {PictureSize.LARGE: 0, PictureSize.MEDIUM: 1, PictureSize.SMALL: 2}
 
 
@@ -45,20 +51,18 @@ class Claim:
         """Whether no other picture takes anything."""
         return not any(other.taken for other in self._path.claims if other is not self)
 
-    @property
-    def reserved_for_least(self) -> float:
-        """What this picture must leave to others if it gets its smallest layer."""
-        ours = self.order
-        return sum(other.least for other in self._path.claims if other.order < ours)
+    def reserved_for_least(self, carried: float = math.inf) -> float:
+        """What this picture must leave to others of `carried` if it gets its smallest layer."""
+        return sum(other.least for other in self._path.fitting(carried, before=self))
 
-    @property
-    def reserved(self) -> float:
-        """What this picture must leave to others if it gets a larger one."""
-        ours, sum_ = self.order, 0.0
-        for other in self._path.claims:
-            if other is not self:
-                sum_ += max(other.taken, other.least) if other.order < ours else other.least
-        return sum_
+    def reserved(self, carried: float = math.inf) -> float:
+        """What this picture must leave to others of `carried` if it gets a larger layer."""
+        ours = self.order
+        return sum(
+            max(other.taken, other.least) if other.order < ours else other.least
+            for other in self._path.fitting(carried)
+            if other is not self
+        )
 
     def clear(self) -> None:
         """Claim nothing."""
@@ -84,3 +88,17 @@ class SharedPath:
 
     def forget(self, claim: Claim) -> None:
         self.claims.remove(claim)
+
+    def fitting(self, carried: float, before: Claim | None = None) -> Iterator[Claim]:
+        """The claims whose smallest layers fit, in their order, or those of them that come before a claim.
+
+        One that does not fit leaves its place to those after it. One that gets nothing needs some room to begin,
+        and one that gets something stays with a little less.
+        """
+        left = carried
+        for claim in sorted(self.claims, key=lambda one: one.order):
+            if claim is before:
+                return
+            if left >= claim.least * (STAYS if claim.taken else BEGINS):
+                left -= claim.least
+                yield claim

@@ -29,6 +29,7 @@ from roomfsm.mediaserver.base.kinds import MediaKind, PictureSize
 from roomfsm.mediaserver.base.refusal import Refusal
 from roomfsm.mediaserver.forwarding.layer_choice import OURS, THEIRS, Chosen, LayerChoice, Offered, lacking
 from roomfsm.mediaserver.forwarding.padding import send_padding
+from roomfsm.mediaserver.forwarding.shared_path import BEGINS, STAYS
 from roomfsm.mediaserver.forwarding.sink import Sink
 from roomfsm.mediaserver.forwarding.stats import ReceivingStats
 from roomfsm.mediaserver.forwarding.surroundings import LayeredPublisher, Outlet
@@ -55,8 +56,8 @@ _GATHERING = 0.4
 """Seconds within which all layers come that a browser sends."""
 _STEP = 3.5
 """A layer that has never come is taken to need so many times what the smaller one needs."""
-_FITS = 0.9
-"""The smallest layer does not fit if the estimate is below this share of its bitrate."""
+_HOPE = 3.0
+"""For so many seconds, room is kept for a layer that has been asked for and does not come."""
 _THINNED_NEEDS = 1.6
 """Few pictures need a path of so many times their bitrate. Their keyframes are as large as those of many, and they
 are sent over paths on which each of these delays the sound."""
@@ -233,7 +234,7 @@ class _Watching:
     If its path is estimated by us, it also probes the path, as long as a larger layer would be of use.
     """
 
-    __slots__ = ("_due", "_sink", "careful", "choice", "lacks", "next", "present", "wish")
+    __slots__ = ("_due", "_sink", "careful", "choice", "lacks", "next", "present", "wish", "wished_at")
 
     def __init__(self, sink: Sink, choice: LayerChoice) -> None:
         self._sink = sink
@@ -247,6 +248,8 @@ class _Watching:
         self.next: _LayerTrack | None = None
         """The layer at which it waits; None if it waits at none."""
         self.wish: _LayerTrack | None = None
+        self.wished_at = 0.0
+        """When it began to wish for that."""
         self.careful = False
         """Whether it must begin with the smallest layer, because its path was too slow for any."""
 
@@ -483,12 +486,9 @@ class Simulcast:
             return
         watching = self._watching[sink] = _Watching(sink, LayerChoice(self._outlet.settings))
         now = self._outlet.now()
-        offered, budget, most = self._offered(now), _budget(sink, now), self._most(sink)
-        if budget is None and sink.viewer.path.claim is not None and not sink.viewer.path.claim.is_first:
-            most = 0  # Nothing is known of the path, and another picture fills it already.
-        take, wish = self._begin(watching, offered, most, budget, now)
-        self._claim(sink, offered, max(take, wish))
-        watching.wish = self._choices[wish]
+        offered, budget = self._offered(now), _budget(sink, now)
+        take, wish = self._begin(watching, offered, self._first(sink, watching, budget), budget, now)
+        self._wishes(sink, watching, offered, take, wish, now)
         watching.next = self._choices[take]
         watching.next.track.admit(sink)
         self._tell_wanted(now)
@@ -512,6 +512,8 @@ class Simulcast:
             self._outlet.attention.discard(paused)
         if (claim := sink.viewer.path.claim) is not None:
             claim.taken = 0.0
+            if not (sink.paused and sink.open):
+                claim.least = 0.0
         watching = self._watching.pop(sink, None)
         if watching is None:
             return
@@ -559,12 +561,12 @@ class Simulcast:
         smallest = self._choices[0]
         if claim is None or carried is None or not smallest.needs:
             return None
-        left = carried - claim.reserved_for_least
+        left = carried - claim.reserved_for_least(carried)
         if sink.paused:
-            return left * OURS.spare >= smallest.needs
+            return left >= BEGINS * smallest.needs
         if watching is None or watching.present is not smallest:
             return None  # It will get a smaller one. Until then, losses say whether the path is too slow.
-        return left >= _FITS * smallest.needs
+        return left >= STAYS * smallest.needs
 
     def _present(self, sink: Sink) -> _LayerTrack | None:
         watching = self._watching.get(sink)
@@ -610,15 +612,29 @@ class Simulcast:
         if sink not in self._paused:
             self._paused[sink] = _Paused(sink, self._outlet)
         paused = self._paused[sink]
-        paused.lacks = claim.reserved_for_least + offered[0].bitrate / OURS.spare
+        paused.lacks = claim.reserved_for_least() + BEGINS * offered[0].bitrate
         self._outlet.attention.add(paused)
 
     def _claim(self, sink: Sink, offered: Sequence[Offered], taken: int | None) -> None:
         """Claim for a sink what it needs of its path. `taken` is the index of a layer, or None if it gets none."""
         if (claim := sink.viewer.path.claim) is not None:
+            comes = any(one.comes for one in offered)
             claim.size = sink.size
-            claim.least = offered[0].bitrate
-            claim.taken = 0.0 if taken is None else offered[taken].bitrate
+            claim.least = offered[0].bitrate if comes else 0.0
+            claim.taken = offered[taken].bitrate if comes and taken is not None else 0.0
+
+    def _wishes(
+        self, sink: Sink, watching: _Watching, offered: Sequence[Offered], take: int, wish: int, now: float
+    ) -> None:
+        """Note the layer that a sink wishes for, and claim it, or the one that the sink takes.
+
+        A wish that is not met for long may be for a layer that the browser does not have.
+        """
+        if watching.wish is not self._choices[wish]:
+            watching.wish, watching.wished_at = self._choices[wish], now
+        exists = watching.wish.greatest > 0
+        hopes = exists and (offered[wish].comes or now - watching.wished_at <= _HOPE)
+        self._claim(sink, offered, max(take, wish) if hopes else take)
 
     def _order(self) -> None:
         """Put the smallest layer first. Browsers offer them in the order of their size or in the reverse order."""
@@ -663,10 +679,17 @@ class Simulcast:
             case PictureSize.LARGE:
                 return largest + thinned
 
+    def _first(self, sink: Sink, watching: _Watching, budget: float | None) -> int:
+        """The index of the largest layer with which a viewer may begin."""
+        claim = sink.viewer.path.claim
+        if watching.careful or (budget is None and claim is not None and not claim.is_first):
+            return 0  # Nothing is known of the path, and another picture fills it already.
+        return self._most(sink)
+
     def _choose(self, sink: Sink, watching: _Watching, offered: Sequence[Offered], now: float) -> None:
         budget, most, choices = _budget(sink, now), self._most(sink), self._choices
         if watching.present is None:
-            take, wish = self._begin(watching, offered, 0 if watching.careful else most, budget, now)
+            take, wish = self._begin(watching, offered, self._first(sink, watching, budget), budget, now)
             if now - self._began < _GATHERING:
                 take = wish  # It has not had time to come.
         else:
@@ -684,10 +707,10 @@ class Simulcast:
             exists = take < most and choices[take + 1].greatest > 0
             watching.lacks = 0.0
             if claim is not None and exists:
-                watching.lacks = claim.reserved + lacking(offered, take, most)
+                watching.lacks = claim.reserved() + lacking(offered, take, most)
                 self._outlet.attention.add(watching)
-        self._claim(sink, offered, max(take, wish))
-        watching.wish, wanted = choices[wish], choices[take]
+        self._wishes(sink, watching, offered, take, wish, now)
+        wanted = choices[take]
         if watching.next is not None and watching.next is not wanted:
             watching.next.track.forget(sink)
             watching.next = None
@@ -739,6 +762,6 @@ def _budget(sink: Sink, now: float) -> float | None:
     path = sink.viewer.path
     carried = None if path.transport is None else path.transport.bitrate(now)
     if path.claim is not None and carried is not None:
-        return sink.limited(round(max(0.0, carried - path.claim.reserved)))
+        return sink.limited(round(max(0.0, carried - path.claim.reserved(carried))))
     estimate = sink.bitrate(now)
     return None if estimate is None else max(0.0, estimate - SOUND)

@@ -1,13 +1,13 @@
 """Viewers of layers get transport-wide numbers, each its own, and tell when the packets came."""
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 
 import pytest
 import trio
 
 from roomfsm.mediaserver.base.kinds import MediaKind
-from roomfsm.mediaserver.engine.engine import Engine, Peer
+from roomfsm.mediaserver.engine.engine import AlreadyNegotiated, Engine, Peer
 from roomfsm.mediaserver.forwarding.bandwidth.estimator import PathTransport
 from roomfsm.mediaserver.rtp.extensions import ABS_SEND_TIME, RID, TRANSPORT_CC
 from roomfsm.mediaserver.rtp.transport_feedback import TransportFeedback, write_feedback
@@ -28,10 +28,18 @@ SMALL_LAYER = b"\xbe\xde\0\1" + bytes((RID_ID << 4, ord("l"), 0, 0))
 
 @asynccontextmanager
 async def join(
-    engine: Engine, direction: str, lines: tuple[str, ...], source: Peer | None = None, *, rtx: bool = True
+    engine: Engine,
+    direction: str,
+    lines: tuple[str, ...],
+    source: Peer | None = None,
+    *,
+    rtx: bool = True,
+    shares: str = "",
 ) -> AsyncIterator[Joined]:
     observer = RecordingObserver()
     peer = engine.open_peer(observer)
+    if shares:
+        peer.share_path(shares)
     if source is not None:
         source.connect(peer)
     async with open_test_peer(direction, video=(VP8_TYPE, *([VP8_RTX_TYPE] if rtx else []))) as client:
@@ -99,6 +107,32 @@ async def test_a_viewer_that_comes_before_its_source_is_numbered_when_there_are_
             seen += await numbers(viewer.client, 1)
         assert seen == list(range(seen[0], seen[0] + len(seen)))
         assert viewer.peer.path.transport is not None
+
+
+async def test_viewers_of_one_participant_share_a_path_up_to_a_bound() -> None:
+    async with (
+        open_stage(shared_path_viewers=2) as engine,
+        join(engine, "sendonly", LAYERS) as publisher,
+        AsyncExitStack() as stack,
+    ):
+        viewers = [
+            await stack.enter_async_context(join(engine, "recvonly", NUMBERS, publisher.peer, shares=name))
+            for name in ("Eve", "Eve", "Eve", "Bob")
+        ]
+        claims = [claim for viewer in viewers if (claim := viewer.peer.path.claim) is not None]
+
+        def first() -> list[bool]:
+            return [claim.is_first for claim in claims]
+
+        assert first() == [True, True, True, True]
+        for claim in claims[1:]:
+            claim.taken = 1.0
+        assert first() == [False, True, True, True]
+        # One that leaves claims nothing any more.
+        viewers[1].peer.close()
+        assert claims[0].is_first
+        with pytest.raises(AlreadyNegotiated):
+            viewers[0].peer.share_path("Bob")
 
 
 @pytest.mark.parametrize(("source", "rtx"), [((), True), (LAYERS, False)])

@@ -42,7 +42,11 @@ def needed(layer: int, margin: float = MARGIN) -> int:
 
 
 class LayeredSender:
-    """A media server with one viewer. If another viewer shares its path, only one of them has sound."""
+    """A media server with one viewer.
+
+    Its sound is numbered as the picture is, so that the estimate is about both. If it shares its `path` with
+    others, sound is as in the product: it is not numbered, and only one of them has it (`speaks`).
+    """
 
     def __init__(
         self,
@@ -52,12 +56,12 @@ class LayeredSender:
         *,
         feedback: float = FEEDBACK,
         path: SharedPath | None = None,
-        sound: bool = True,
+        speaks: bool = True,
     ) -> None:
         self.world, self.down, self.up = world, down, up
+        self._numbers_sound = path is None
         path = path or SharedPath(EngineSettings())
         self.estimator, self.claim = path.estimator.open_transport(), path.open_claim()
-        self._speaks = sound
         self.layer = 0
         """The layer that is sent; -1 if no picture is."""
         self.highest = len(LAYERS) - 1
@@ -70,6 +74,8 @@ class LayeredSender:
         """When each packet of sound was sent, lost ones included."""
         self.padding: list[tuple[float, int]] = []
         """When padding was sent, and its bytes."""
+        self.deaf = False
+        """Whether the viewer's feedback is lost."""
         self.stalled_until = 0.0
         """The sender does nothing until then."""
         self._late: list[Callable[[], None]] = []
@@ -77,7 +83,7 @@ class LayeredSender:
         self._arrivals: dict[int, float] = {}
         self._highest = self._told = -1
         self._count = 0
-        if sound:
+        if speaks:
             world.every(AUDIO_INTERVAL, self._awake(self._speak))
         world.every(1 / FPS, self._awake(self._frame))
         world.every(STEP, self._awake(self._decide))
@@ -109,10 +115,14 @@ class LayeredSender:
 
         self.down.send(size, deliver)
 
+    def _send_apart(self, size: int, arrived: Callable[[float], None]) -> None:
+        self.down.send(size, lambda: arrived(self.world.time))
+
     def _speak(self) -> None:
         sent = self.world.time
         self.said.append(sent)
-        self._send(80 + OVERHEAD, lambda now: self.sound.append((sent, now - sent)))
+        send = self._send if self._numbers_sound else self._send_apart
+        send(80 + OVERHEAD, lambda now: self.sound.append((sent, now - sent)))
 
     def _frame(self) -> None:
         now = self.world.time
@@ -148,20 +158,20 @@ class LayeredSender:
                 self._send(round(padding / count))
 
     def _needed(self, layer: int, margin: float) -> int:
-        return needed(layer, margin) if self._speaks else round((needed(layer, 1.0) - AUDIO) * margin)
+        return needed(layer, margin) if self._numbers_sound else round(LAYERS[layer] * margin)
 
     def _lacks(self, layer: int) -> int:
         """What the path must carry for the layer after that one."""
-        reserved = self.claim.reserved if layer >= 0 else self.claim.reserved_for_least
+        reserved = self.claim.reserved() if layer >= 0 else self.claim.reserved_for_least()
         return round(reserved + self._needed(layer + 1, MARGIN))
 
     def _fitting(self, estimate: int, margin: float) -> int:
         """The highest layer that fits; -1 if none does."""
         fitting = -1
-        if self._needed(0, margin) <= estimate - self.claim.reserved_for_least:
+        if self._needed(0, margin) <= estimate - self.claim.reserved_for_least(estimate):
             fitting = 0
         for layer in range(1, len(LAYERS)):
-            if self._needed(layer, margin) <= estimate - self.claim.reserved:
+            if self._needed(layer, margin) <= estimate - self.claim.reserved(estimate):
                 fitting = max(fitting, layer)
         return fitting
 
@@ -188,6 +198,8 @@ class LayeredSender:
         self.up.send(len(packet), self._awake(lambda: self._heed(packet)))
 
     def _heed(self, packet: bytes) -> None:
+        if self.deaf:
+            return
         self.estimator.feedback(parse_feedback(packet), self.world.time)
 
     # What became of it
@@ -286,31 +298,31 @@ class Course(NamedTuple):
 
 
 def play_shared(
-    course: Course, views: Sequence[PictureSize], seconds: float, seed: int = 1
+    course: Course,
+    views: Sequence[PictureSize],
+    seconds: float,
+    seed: int = 1,
+    prepare: Callable[[Sequence[LayeredSender]], object] | None = None,
 ) -> tuple[LayeredSender, ...]:
-    """Let one participant view several pictures over such a path. The first one has sound."""
+    """Let one participant view several pictures over such a path. Sound comes with the first one."""
     world = World(seed)
-    down = Link(world, rate=course.rates[0][1], queue=course.queue, delay=course.delay, jitter=course.jitter)
-    up = Link(world, delay=course.delay, jitter=course.jitter)
+    down, up = _links(world, course)
     path = SharedPath(EngineSettings())
     senders = tuple(
-        LayeredSender(world, down, up, feedback=course.feedback, path=path, sound=not index)
+        LayeredSender(world, down, up, feedback=course.feedback, path=path, speaks=not index)
         for index in range(len(views))
     )
     for sender, size in zip(senders, views, strict=True):
         sender.claim.size = size
         sender.highest = 0 if size is PictureSize.SMALL else len(LAYERS) - 1
-    for time, rate in course.rates[1:]:
-        world.at(time, partial(down.change_rate, rate))
+    if prepare is not None:
+        prepare(senders)
     world.run(seconds)
     return senders
 
 
-def play(
-    course: Course, seconds: float, seed: int = 1, prepare: Callable[[LayeredSender], object] | None = None
-) -> LayeredSender:
-    """Let somebody view over such a path. `prepare` adds what else happens."""
-    world = World(seed)
+def _links(world: World, course: Course) -> tuple[Link, Link]:
+    """The way to the viewer, and the way back."""
     down = Link(
         world,
         rate=course.rates[0][1],
@@ -319,10 +331,18 @@ def play(
         jitter=course.jitter,
         loss=course.loss,
     )
-    up = Link(world, delay=course.delay, jitter=course.jitter, loss=course.feedback_loss)
-    sender = LayeredSender(world, down, up, feedback=course.feedback)
     for time, rate in course.rates[1:]:
         world.at(time, partial(down.change_rate, rate))
+    return down, Link(world, delay=course.delay, jitter=course.jitter, loss=course.feedback_loss)
+
+
+def play(
+    course: Course, seconds: float, seed: int = 1, prepare: Callable[[LayeredSender], object] | None = None
+) -> LayeredSender:
+    """Let somebody view over such a path. `prepare` adds what else happens."""
+    world = World(seed)
+    down, up = _links(world, course)
+    sender = LayeredSender(world, down, up, feedback=course.feedback)
     if prepare is not None:
         prepare(sender)
     world.run(seconds)

@@ -498,6 +498,38 @@ def test_while_the_picture_is_paused_the_path_is_probed_with_padding_alone(
     assert not world.attention
 
 
+def test_a_picture_claims_nothing_if_it_cannot_come() -> None:
+    world = World()
+    world.run(1)
+    sink = world.sink(path=SharedPath(EngineSettings()))
+    claim = sink.viewer.path.claim
+    assert claim is not None
+    world.run(1)
+    assert claim.least > 0
+    assert claim.taken > claim.least
+    # While it is paused, it claims its smallest layer.
+    sink.pause()
+    world.run(1)
+    assert claim.least > 0
+    assert claim.taken == 0
+    sink.open = False
+    sink.refresh()
+    assert claim.least == 0
+    sink.open = True
+    sink.go_on(world.time)
+    world.run(1)
+    assert claim.taken > 0
+    # The camera is turned off.
+    active, world.active = world.active, set()
+    world.run(3)
+    assert (claim.least, claim.taken) == (0, 0)
+    world.active = active
+    world.run(1)
+    assert claim.taken > 0
+    sink.follow(None)
+    assert (claim.least, claim.taken) == (0, 0)
+
+
 def test_pictures_of_one_participant_leave_each_other_what_they_need(monkeypatch: pytest.MonkeyPatch) -> None:
     """Two sources of the same layers, and one path that carries a large and a small one."""
     world = World()

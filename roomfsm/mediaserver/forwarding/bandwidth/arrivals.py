@@ -27,7 +27,7 @@ class Sample(NamedTuple):
 class Arrivals:
     """Takes what feedback says, and makes samples of it. Times are in seconds, rates in bit/s."""
 
-    __slots__ = ("_missing", "_newest", "_samples", "_shortest", "last_rate")
+    __slots__ = ("_missing", "_newest", "_samples", "_shortest")
 
     def __init__(self, now: float) -> None:
         """Packets that were sent before `now` do not count."""
@@ -38,8 +38,6 @@ class Arrivals:
         some of them only come in another order."""
         self._shortest = float("inf")
         """The shortest delay since the last sample."""
-        self.last_rate = 0.0
-        """The bitrate that arrived before the last probe."""
 
     def add(self, answered: Answered, total: int, now: float) -> float | None:
         """Add what a feedback says. `total` are all bytes that have been sent.
@@ -102,10 +100,10 @@ class Arrivals:
                 return 8 * (newest.octets - sample.octets) / elapsed
         return None
 
-    def sending(self, span: float) -> float:
-        """The bitrate that was sent within about the last `span` seconds."""
+    def sending(self, span: float) -> float | None:
+        """The bitrate that was sent within about the last `span` seconds; None if that is not known."""
         if not self._samples:
-            return self.last_rate
+            return None
         newest = self._samples[-1]
         for sample in reversed(self._samples):
             if newest.time - sample.time >= span:

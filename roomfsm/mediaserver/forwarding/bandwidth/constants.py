@@ -99,8 +99,9 @@ PROBE_MARGIN = 1.1
 """A probe need not show more than so many times what is wanted."""
 PROGRESS = 1.1
 """A probe has succeeded if it showed so many times what was seen to arrive before."""
-SHOWN_LIFE = 3.0
-"""Seconds for which a rate counts that the path was seen to carry."""
+SHOWN_LIFE = 6.0
+"""Seconds for which a rate counts that the path was seen to carry. It is more than the longest pause between
+probes, so that the next one begins where the last one ended."""
 PROBE_QUEUE = 0.06
 """A probe ends at once if the queue has grown by so many seconds."""
 PROBE_LOSS = 0.2
@@ -117,10 +118,14 @@ TAIL_JITTER = 3.0
 NEW_LAYER = 0.4
 """If the next layer fits after a probe, the next probe waits for so many seconds: the layer begins with a
 keyframe."""
+PROBE_MEDIA = 2.0
+"""For so many seconds after a probe has begun, the media are taken to have the rate of before."""
+DEAF = 5.0
+"""A transport that has told nothing of its probe does not probe again for so many seconds: others may."""
 PROBE_PATIENCE = 1.0
 """A probe whose answer has not come within so many seconds has failed."""
 PROBE_MARK = 100
-"""Bytes that are sent after a probe if nothing else is, because the next packet shows the queue."""
+"""Bytes that are sent after a probe while nothing else is, because the next packets show the queue."""
 PROBE_SAFETY = 0.9
 """If a probe has filled the path, the estimate is so much of what arrived."""
 QUIET = 10.0

@@ -64,7 +64,7 @@ class Delay:
             self.jitter = min(jitter, constants.MAX_JITTER)
         self.jitter += (min(jitter, constants.MAX_JITTER) - self.jitter) * constants.JITTER_WEIGHT
         self._samples.append((sent, delay))
-        self.queue = delay - self.base
+        self.queue = delay - min(self._base, self._before)
         if self.queue > self.threshold:
             if not self.over:
                 self._since = sent
@@ -76,11 +76,6 @@ class Delay:
         self.grows = (
             self.over > 2 and self.trend > constants.GROWS and delay - before > constants.GROWS * (sent - previous)
         )
-
-    @property
-    def base(self) -> float:
-        """The shortest delay lately, which is that of the path without a queue."""
-        return min(self._base, self._before)
 
     def stands(self, sent: float) -> float:
         """For how many seconds there has been a queue, without a break."""

@@ -47,6 +47,7 @@ class PathTransport:
     """
 
     __slots__ = (
+        "_before_probe",
         "_path",
         "_reference",
         "_settings",
@@ -55,6 +56,7 @@ class PathTransport:
         "delay",
         "heard",
         "loss",
+        "next_probe",
         "number",
         "sent",
     )
@@ -80,6 +82,10 @@ class PathTransport:
         """The bitrate that was sent on the path when the queue began."""
         self.loss = 0.0
         """The usual share of lost packets."""
+        self._before_probe = (_NEVER, 0.0)
+        """When it began its last probe while media came, and their bitrate."""
+        self.next_probe = _NEVER
+        """It may not probe before that time."""
 
     def is_stale(self, now: float) -> bool:
         """Whether feedback is missing about packets that were sent long ago."""
@@ -120,12 +126,31 @@ class PathTransport:
         return 0 if self._path is None else self._path.probe(self, now, wanted)
 
     def carries(self, span: float, now: float) -> float:
-        """The bitrate that has arrived within the last `span` seconds; 0 if it is not known."""
-        return 0.0 if now - self.heard > constants.SILENCE else self.arrivals.rate(span) or self.arrivals.last_rate
+        """The bitrate of the media that has arrived within the last `span` seconds; 0 if it is not known."""
+        return 0.0 if self.is_silent(now) else self.arrivals.rate(span) or self._known_media(now)
 
     def sends(self, now: float) -> float:
         """The bitrate that was sent lately."""
-        return 0.0 if now - self.heard > constants.SILENCE else self.arrivals.sending(constants.RATE)
+        if self.is_silent(now):
+            return 0.0
+        sending = self.arrivals.sending(constants.RATE)
+        return self._known_media(now) if sending is None else sending
+
+    def is_silent(self, now: float) -> bool:
+        """Whether it has told of nothing lately."""
+        return now - self.heard > constants.SILENCE
+
+    def begins_probe(self, now: float) -> float:
+        """Note that a probe begins. Returns the bitrate of the media."""
+        rate = self.arrivals.rate(constants.RATE)
+        if rate is not None:
+            self._before_probe = (now, rate)
+        return rate or 0.0
+
+    def _known_media(self, now: float) -> float:
+        """The bitrate of the media before a probe, after which what had arrived is forgotten."""
+        when, rate = self._before_probe
+        return rate if now - when <= constants.PROBE_MEDIA else 0.0
 
     def close(self) -> None:
         if self._path is not None:
@@ -148,6 +173,7 @@ class PathEstimator:
         "_shared",
         "_shown",
         "_transports",
+        "_wanted",
     )
 
     def __init__(self, settings: EngineSettings) -> None:
@@ -166,6 +192,8 @@ class PathEstimator:
         last grew."""
         self._shown = self._ceiling = (_NEVER, 0.0)
         """When a probe last succeeded, and when the path was last full, with the bitrates that arrived."""
+        self._wanted = (_NEVER, 0)
+        """When the most was wanted lately, and how much that was."""
 
     def open_transport(self) -> PathTransport:
         """Open one more transport of the path."""
@@ -257,7 +285,7 @@ class PathEstimator:
 
     def _has_queue(self, now: float) -> bool:
         """Whether a transport sees that its packets wait."""
-        return any(one.delay.over and now - one.heard <= constants.SILENCE for one in self._transports)
+        return any(one.delay.over and not one.is_silent(now) for one in self._transports)
 
     def _is_standing(self, transport: PathTransport) -> bool:
         """Whether there is a queue that does not shrink, and the estimate has not been lowered for that."""
@@ -321,31 +349,51 @@ class PathEstimator:
         probes at a time.
         """
         probe, sent = self._probe, transport.sent
+        if probe is not None and self._probing is not None and self._gives_up(probe, self._probing, now):
+            return 0
+        pauses = now - sent.newest() > constants.PROBE_STEP / 2
+        wanted = self._most_wanted(wanted, now)
         if probe is None:
-            if not self._may_probe(now, wanted):
+            if not self._may_probe(transport, now, wanted):
                 return 0
-            if now - sent.newest() > constants.GAP:
-                return constants.PROBE_MARK  # Its delay is that of the path before the probe.
+            if transport.is_silent(now):
+                # What becomes of this packet shows the delay before the probe, and that it is told at all.
+                return constants.PROBE_MARK if now - sent.newest() > constants.GAP else 0
             return self._begin_probe(transport, now, wanted)
         if self._probing is not transport:
             return 0
         if probe.end is not None:
-            return constants.PROBE_MARK if probe.is_alone(sent.octets()) else 0
+            return constants.PROBE_MARK if pauses else 0
         if probe.must_end(now):
             probe.stop(now, sent.octets())
-            return 0
+            return constants.PROBE_MARK if pauses else 0
         return probe.due(now, sent.octets())
 
-    def _may_probe(self, now: float, wanted: int) -> bool:
+    def _most_wanted(self, wanted: int, now: float) -> int:
+        """The most that was wanted lately. Several pictures may lack something, and one probe serves all."""
+        asked, most = self._wanted
+        if wanted >= most or now - asked > 2 * constants.PROBE_STEP:
+            self._wanted = now, wanted
+        return self._wanted[1]
+
+    def _gives_up(self, probe: Probe, transport: PathTransport, now: float) -> bool:
+        """Judge a probe whose answer does not come, although nothing else comes either that would show it."""
+        if probe.end is None and probe.is_forgotten(now):
+            probe.stop(now, transport.sent.octets())
+        if not probe.is_given_up(now):
+            return False
+        self._judge_probe(probe, transport, now)
+        return True
+
+    def _may_probe(self, transport: PathTransport, now: float, wanted: int) -> bool:
         known = self.bitrate(now)
-        if known is None or wanted <= known or now < self._pauses.next:
+        if known is None or wanted <= known or now < max(self._pauses.next, transport.next_probe):
             return False
         return not self._has_queue(now) or self._is_shared(now)
 
     def _begin_probe(self, transport: PathTransport, now: float, wanted: int) -> int:
         octets, others = transport.sent.octets(), self._others(transport, now)
-        media = transport.arrivals.rate(constants.RATE) or 0.0
-        transport.arrivals.last_rate = media or transport.arrivals.last_rate
+        media = transport.begins_probe(now)
         when, rate = self._shown
         recent = rate if now - when < constants.SHOWN_LIFE else 0.0
         shown = max(media + others, recent, self._settings.min_path_estimate)
@@ -361,7 +409,6 @@ class PathEstimator:
             shown=shown,
             wanted=wanted,
             rise=constants.SHARED_RISE if self._is_shared(now) else constants.PROBE_RISE,
-            fresh=now - transport.heard <= constants.GAP,
         )
         return self._probe.due(now, octets)
 
@@ -380,6 +427,8 @@ class PathEstimator:
         found = probe.verdict(transport.loss)
         if found is None or self._estimate is None:
             self._pauses.unknown(now)
+            if len(self._transports) > 1:
+                transport.next_probe = now + constants.DEAF
         elif found.full:
             # The media went through without a queue before.
             least = max(constants.PROBE_SAFETY * found.carried, min(self._estimate, probe.media + probe.others))

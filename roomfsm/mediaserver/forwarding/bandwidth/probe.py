@@ -27,7 +27,6 @@ class Probe:
 
     __slots__ = (
         "_after",
-        "_base",
         "_before",
         "_came",
         "_jitter",
@@ -59,15 +58,12 @@ class Probe:
         shown: float,
         wanted: int,
         rise: float,
-        fresh: bool = True,
     ) -> None:
         """`octets` are all bytes that have been sent on the transport, here and in the other methods.
 
         `rate` is the bitrate to send with the media, `media` that of the transport's media alone, `others` that of
         the path's other transports, and `shown` what was seen to arrive lately on all of them. The next layer fits
-        if the path carries `wanted`. If the queue grows by more than `rise` seconds, the path is full. `fresh` is
-        whether the newest sample of the delay is one of the media before the probe. Otherwise a packet was sent
-        just before it, whose delay is still to come.
+        if the path carries `wanted`. If the queue grows by more than `rise` seconds, the path is full.
         """
         self.begin = begin
         self.shown = shown
@@ -81,8 +77,7 @@ class Probe:
         """The bytes that were sent until its end."""
         self.end: float | None = None
         self._rise = max(rise, delay.jitter)
-        self._base = delay.base
-        self._before = delay.last if fresh else float("inf")
+        self._before = delay.last
         self._jitter = delay.jitter
         self._tail = constants.PROBE_TAIL + constants.TAIL_JITTER * delay.jitter
         self._last = (begin, float("-inf"))
@@ -111,10 +106,6 @@ class Probe:
     def stop(self, now: float, octets: int) -> None:
         self.end, self._sent = now, octets - self._octets
 
-    def is_alone(self, octets: int) -> bool:
-        """Whether nothing has been sent since its end."""
-        return octets == self._octets + self._sent
-
     def arrived(self, sent: float, delay: float, size: int) -> None:
         if sent < self.begin:
             self._before = min(self._before, delay)
@@ -133,9 +124,11 @@ class Probe:
 
     def answered(self, now: float) -> bool:
         """Whether the answer has come, or will not come any more."""
-        if self.end is None:
-            return False
-        return self._latest >= self.end + self._tail or now - self.end > constants.PROBE_PATIENCE
+        return (self.end is not None and self._latest >= self.end + self._tail) or self.is_given_up(now)
+
+    def is_given_up(self, now: float) -> bool:
+        """Whether the answer will not come any more."""
+        return self.end is not None and now - self.end > constants.PROBE_PATIENCE
 
     def verdict(self, usual_loss: float) -> Verdict | None:
         """What it has found; None if the feedback about it was lost."""
@@ -150,8 +143,7 @@ class Probe:
         """The bitrate that the path has carried from the begin until a packet arrived, and the queue before that
         packet in seconds. Jitter can only make the bitrate lower, so the highest counts.
         """
-        before = self._base if self._before == float("inf") else self._before
         for sent, delay, octets in self._after or [(max(end, self._last[0]), self._last[1], 0)]:
-            rise = max(0.0, delay - before - self._jitter)
+            rise = max(0.0, delay - self._before - self._jitter)
             elapsed = max(constants.PROBE_STEP, sent - self.begin)
             yield (8 * (probed + octets) + self.others * elapsed) / (elapsed + rise), rise
