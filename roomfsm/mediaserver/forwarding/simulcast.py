@@ -54,6 +54,10 @@ _CLEARLY = 2
 """A layer is larger than another one if it has more than so many times as much."""
 _GATHERING = 0.4
 """Seconds within which all layers come that a browser sends."""
+_LOOK_INTERVAL = 0.1
+_STOPPED = 0.25
+"""A layer has stopped if it has been silent for so many seconds while others come. The picture stands still until
+that is noticed."""
 _STEP = 3.5
 """A layer that has never come is taken to need so many times what the smaller one needs."""
 _HOPE = 3.0
@@ -85,6 +89,10 @@ class _LayerTrack:
         self.greatest = 0.0
         """The greatest value of `bitrate` so far."""
         self.wanted_until = 0.0
+        self.stopped = False
+        """Whether it does not come any more while others do."""
+        self._looked: float | None = None
+        """When its newest packet had come, at the last look."""
         self._octets = 0
         self._time: float | None = None
         self._keyframes = 0
@@ -121,7 +129,19 @@ class _LayerTrack:
 
     def comes(self, now: float) -> bool:
         stream = self.track.stream
-        return stream.flowing and not stream.is_silent(now)
+        return stream.flowing and not self.stopped and not stream.is_silent(now)
+
+    def look(self, now: float) -> bool:
+        """Note whether it has stopped, when a packet of any layer has come. Returns whether that has changed.
+
+        With few pictures a second, every layer is silent between two of them. So it counts only if there was no
+        picture since the last look.
+        """
+        reception, before = self.track.stream.reception, self.stopped
+        heard = None if reception is None else reception.last_time
+        self.stopped = heard is not None and heard == self._looked and now - heard >= _STOPPED
+        self._looked = heard
+        return self.stopped is not before
 
     def measure(self, now: float) -> None:
         """Update what is known of the layer. Called about twice a second."""
@@ -326,6 +346,8 @@ class Simulcast:
         self._flowing = False
         self._began = 0.0
         """When the present flow or silence began."""
+        self._look_at = 0.0
+        """When it is to be checked again whether a layer has stopped."""
         self._told = _names(self.layers)
         """The names of the layers that the publisher takes to be wanted, which at first are all."""
         self.remb = 0
@@ -346,7 +368,13 @@ class Simulcast:
     def receive(self, packet: bytes, now: float) -> Refusal | None:
         """Take a decrypted packet of any layer."""
         one = self._by_ssrc.get(packet[8:12]) or self._bind(packet, self._rid) or self._guess(packet)
-        return Refusal.RTP_UNKNOWN_LAYER if one is None else one.track.receive(packet, now)
+        refusal = Refusal.RTP_UNKNOWN_LAYER if one is None else one.track.receive(packet, now)
+        if now >= self._look_at:
+            self._look_at = now + _LOOK_INTERVAL
+            changed = [each.look(now) for each in self.layers]
+            if any(changed):
+                self._review(now)
+        return refusal
 
     def receive_repair(self, packet: bytes, now: float) -> Refusal | None:
         """Take a decrypted retransmission (RFC 4588) of any layer."""

@@ -258,11 +258,21 @@ def test_a_browser_that_sends_its_best_layer_no_more_does_not_stop_the_picture()
     sink = world.sink()
     world.run(WAIT + 2)
     world.active = {LOW, MIDDLE}
-    world.run(1.5)
+    world.run(0.45)
     assert world.sizes(sink)[-1] == MIDDLE
     world.sent[sink].clear()
     world.run(0.5)
     assert world.sent[sink]
+
+
+def test_layers_of_few_pictures_a_second_do_not_stop_between_them() -> None:
+    world = World()
+    sink = world.sink(PictureSize.MEDIUM)  # Of each picture, this layer comes last.
+    world.run(1)
+    for _ in range(12):
+        world.run(1 / 30)
+        world.time += 0.4
+    assert world.sizes(sink) == [MIDDLE]
 
 
 def test_a_paused_viewer_begins_again_small() -> None:
