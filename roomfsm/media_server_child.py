@@ -55,6 +55,7 @@ class ChildSettings(Patience):
     media_host: str = "::"
     media_port: Port = 0
     media_tcp_port: Port = 0
+    announced_tcp_port: Port = 0
     announced_addresses: tuple[str, ...] = ()
     workers: Workers = 1
     """The number of processes that forward media. If there are several, ports that the system chose change when
@@ -68,7 +69,7 @@ class ChildSettings(Patience):
         has other settings or another version, or should not linger any more.
         """
         lingers = self.linger > 0
-        ports = (self.port, self.media_port, self.media_tcp_port)
+        ports = (self.port, self.media_port, self.media_tcp_port, self.announced_tcp_port)
         what = (__version__, self.host, *ports, self.media_host, self.workers, lingers)
         return hashlib.sha256(msgspec.json.encode((what, self.announced_addresses))).hexdigest()
 
@@ -251,6 +252,7 @@ class MediaServerChild(Supervised[trio.Process | Adopted]):
             f"--media-host={settings.media_host}",
             f"--media-port={media_port}",
             f"--media-tcp-port={settings.media_tcp_port}",
+            f"--announced-tcp-port={settings.announced_tcp_port}",
             f"--workers={settings.workers}",
         ]
         return command + [f"--announced-address={address}" for address in settings.announced_addresses]

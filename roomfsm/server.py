@@ -702,6 +702,7 @@ async def _open_media(
         media_host=server.media_host,
         media_port=server.media_port,
         media_tcp_port=server.media_tcp_port,
+        announced_tcp_port=server.announced_tcp_port,
         announced_addresses=server.announced_address,
         workers=server.media_workers,
         linger=server.media_linger,

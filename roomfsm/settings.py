@@ -141,6 +141,14 @@ class ServerSettings:
             "this machine's own, for example because of a NAT. Add :PORT if the port differs, too."
         },
     )
+    announced_tcp_port: Port = field(
+        default=0,
+        metadata={
+            "help": "The TCP port at which browsers reach the embedded media server, if it is not "
+            "--media-tcp-port, for example because a proxy shares port 443 between the page and media. 0 means "
+            "that it is."
+        },
+    )
     share_media_server: str | None = field(
         default=None,
         metadata={
@@ -197,6 +205,10 @@ class ServerSettings:
         if not has_ports(self.media_tcp_port, self.media_workers):
             raise SettingsError(
                 f"--media-tcp-port: {self.media_tcp_port} leaves too few ports for the --media-workers"
+            )
+        if not has_ports(self.announced_tcp_port, self.media_workers):
+            raise SettingsError(
+                f"--announced-tcp-port: {self.announced_tcp_port} leaves too few ports for the --media-workers"
             )
         if self.media_tcp_port and self.media_tcp_port == self.port and self._hosts_overlap:
             raise SettingsError(f"--media-tcp-port: the page has TCP port {self.port} (--port) already")

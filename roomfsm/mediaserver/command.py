@@ -82,6 +82,13 @@ def _bound[F: Callable[..., object]](name: str, what: str) -> Callable[[F], F]:
     help="The port for the media of browsers whose network lets no UDP through (TCP). 0 means none.",
 )
 @click.option(
+    "--announced-tcp-port",
+    type=click.IntRange(0, MAX_PORT),
+    default=_DEFAULTS.announced_tcp_port,
+    show_default=True,
+    help="The TCP port that browsers are told, if it is not --media-tcp-port, for example because of a proxy.",
+)
+@click.option(
     "--announced-address",
     "announced_addresses",
     multiple=True,
@@ -134,6 +141,7 @@ def mediaserver(
     media_host: str,
     media_port: int,
     media_tcp_port: int,
+    announced_tcp_port: int,
     announced_addresses: tuple[str, ...],
     collector_period: float,
     max_sessions: int,
@@ -162,6 +170,7 @@ def mediaserver(
             media_host=media_host,
             media_port=media_port,
             media_tcp_port=media_tcp_port,
+            announced_tcp_port=announced_tcp_port,
             announced_addresses=announced_addresses,
             workers=workers,
             exit_with_parent=exit_with_parent,

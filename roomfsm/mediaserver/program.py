@@ -48,6 +48,8 @@ class MediaServerSettings:
     them."""
     media_tcp_port: Port = 0
     """The TCP port for the media of the first worker. Further workers have the next ports. 0 means none."""
+    announced_tcp_port: Port = 0
+    """The TCP port that browsers are told for the first worker. 0 means `media_tcp_port`."""
     announced_addresses: tuple[str, ...] = ()
     workers: ranges.Workers = 1
     """The number of processes that forward media. With one, the process that serves the protocol forwards media
@@ -67,6 +69,10 @@ class MediaServerSettings:
             )
         if not has_ports(self.media_tcp_port, self.workers):
             raise SettingsError(f"--media-tcp-port: {self.media_tcp_port} leaves too few ports for the --workers")
+        if not has_ports(self.announced_tcp_port, self.workers):
+            raise SettingsError(
+                f"--announced-tcp-port: {self.announced_tcp_port} leaves too few ports for the --workers"
+            )
         for name in self.host_names:
             if host_setting(name) is None:
                 raise SettingsError(f"--host-name: not a host name: {name!r}")
@@ -87,6 +93,7 @@ class MediaServerSettings:
             port=self.media_port,
             tcp=self.media_tcp_port > 0,
             tcp_port=self.media_tcp_port,
+            announced_tcp_port=self.announced_tcp_port,
             max_peers=self.limits.max_endpoints,
         )
 

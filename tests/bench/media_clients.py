@@ -74,7 +74,7 @@ type PacketId = tuple[int, int]
 """Payload type and sequence number, as the source counts."""
 
 
-class _Viewer:
+class Viewer:
     """One viewer's socket, and how its packets are numbered."""
 
     def __init__(self, peer: TestPeer) -> None:
@@ -93,7 +93,7 @@ class Audience:
         """When each measured packet was sent, in ns."""
         self.latencies: list[float] = []
         """Of each measured packet at each viewer, in ms."""
-        self._viewers: dict[int, _Viewer] = {}
+        self._viewers: dict[int, Viewer] = {}
         self._poll = select.epoll()
         self._scope = trio.CancelScope()
         self._wanted: int | None = None
@@ -104,7 +104,7 @@ class Audience:
         peer.stop_reading()
         peer.stop_checks()
         peer.socket.setsockopt(socket.SOL_SOCKET, _TIMESTAMP_NS, 1)
-        self._viewers[peer.socket.fileno()] = _Viewer(peer)
+        self._viewers[peer.socket.fileno()] = Viewer(peer)
         self._poll.register(peer.socket, select.EPOLLIN)
 
     async def align(self, sent: Iterable[PacketId]) -> None:
@@ -135,7 +135,7 @@ class Audience:
                         viewer.peer.send_rtcp(_REPORT)
                         await trio.lowlevel.checkpoint()
 
-    def _drain(self, viewer: _Viewer) -> None:
+    def _drain(self, viewer: Viewer) -> None:
         sent_at, latencies, last, shift = self.sent_at, self.latencies, viewer.last, viewer.shift
         receive = viewer.peer.socket.recvmsg
         while True:
@@ -167,9 +167,9 @@ class Audience:
 
 
 @asynccontextmanager
-async def open_audience() -> AsyncIterator[Audience]:
+async def open_audience(kind: type[Audience] = Audience) -> AsyncIterator[Audience]:
     """An audience that is read in the background; `stop` it before its viewers are closed."""
-    audience = Audience()
+    audience = kind()
     try:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(audience.read)

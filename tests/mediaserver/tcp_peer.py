@@ -90,31 +90,43 @@ class TcpPeer(TestPeer):
             self._unsent = data[self._stream.send(data) :]
 
     async def run(self) -> None:
-        await self._came.wait()
-        while True:
-            stream = self.stream
-            with suppress(trio.ClosedResourceError, OSError, ValueError):  # It is closed.
-                while stream is self._stream:
-                    await self.reads.wait()
-                    await trio.lowlevel.wait_readable(stream)
-                    data = stream.recv(_READ)
-                    if not data:
-                        self.ended.set()
-                        break
-                    for packet in self._packets(data):
-                        self.received(packet, self.server)
-            self._came = trio.Event()
-            if stream is self._stream:
-                self.ended.set()
-                await self._came.wait()
+        with self._cancel_reading:
+            await self._came.wait()
+            while True:
+                stream = self.stream
+                with suppress(trio.ClosedResourceError, OSError, ValueError):  # It is closed.
+                    await self._read(stream)
+                self._came = trio.Event()
+                if stream is self._stream:
+                    self.ended.set()
+                    await self._came.wait()
 
-    def _packets(self, data: bytes) -> list[bytes]:
-        self._rest += data
-        found = []
-        while len(self._rest) >= 2 and len(self._rest) >= (end := 2 + int.from_bytes(self._rest[:2])):
-            found.append(self._rest[2:end])
-            self._rest = self._rest[end:]
+    async def _read(self, stream: socket.socket) -> None:
+        while stream is self._stream:
+            await self.reads.wait()
+            await trio.lowlevel.wait_readable(stream)
+            data = stream.recv(_READ)
+            if not data:
+                return
+            for packet in self.unframed(data):
+                self.received(packet, self.server)
+
+    def unframed(self, data: bytes) -> list[bytes]:
+        """The packets that are complete with these bytes."""
+        data, found, begin = self._rest + data, list[bytes](), 0
+        while len(data) >= (start := begin + 2) and len(data) >= (
+            end := start + int.from_bytes(data[begin:start])
+        ):
+            found.append(data[start:end])
+            begin = end
+        self._rest = data[begin:]
         return found
+
+
+def tcp_client(joined: Joined) -> TcpPeer:
+    """The client of what :func:`join_over_tcp` gave."""
+    assert isinstance(joined.client, TcpPeer)
+    return joined.client
 
 
 @asynccontextmanager

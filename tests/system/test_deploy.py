@@ -74,6 +74,7 @@ def shown(language: str) -> str:
         ("nginx", "nginx.conf"),
         ("nginx private", "nginx-private.conf"),
         ("haproxy", "haproxy.cfg"),
+        ("haproxy media", "haproxy-media.cfg"),
         ("caddyfile", "Caddyfile"),
         ("caddyfile private", "Caddyfile-private"),
         ("ini", "turnserver.conf"),

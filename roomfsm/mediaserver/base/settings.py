@@ -31,6 +31,9 @@ class EngineSettings:
     """Whether browsers may come over TCP, too."""
     tcp_port: Port = 0
     """The TCP port to bind. 0 lets the system choose one."""
+    announced_tcp_port: Port = 0
+    """The TCP port for the candidates if it is not `tcp_port`, because something in front of us passes it on. 0
+    means that it is `tcp_port`."""
     announced_addresses: tuple[str, ...] = ()
     """Addresses for the candidates instead of the bound ones, for example behind a NAT. Each may have a port."""
     peer_silence: Seconds = 9.0

@@ -142,7 +142,7 @@ class Engine(Port):
         self.identity = DtlsIdentity()
         self._count_addresses()
         self._addresses_counted = float("-inf")
-        self.candidates = host_candidates(udp.candidate_addresses(settings, sock), self.port, self.tcp_port)
+        self.candidates = self._candidates(udp.candidate_addresses(settings, sock))
         self.cname = secrets.token_hex(8)
         audio = secrets.randbits(31) + 1
         self.ssrcs = {MediaKind.AUDIO: audio, MediaKind.VIDEO: audio + 1}
@@ -389,7 +389,10 @@ class Engine(Port):
     def announce(self, addresses: Sequence[str]) -> None:
         """Send these addresses to browsers from now on (`announced.look_up`)."""
         self.settings = replace(self.settings, announced_addresses=tuple(addresses))
-        self.candidates = host_candidates(addresses, self.port, self.tcp_port)
+        self.candidates = self._candidates(addresses)
+
+    def _candidates(self, addresses: Sequence[str]) -> tuple[str, ...]:
+        return host_candidates(addresses, self.port, self.tcp_port, self.settings.announced_tcp_port)
 
     def close(self) -> None:
         for peer in list(self._peers):

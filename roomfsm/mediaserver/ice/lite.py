@@ -74,12 +74,14 @@ _FIRST_BY_TCP = 8191
 """The highest preference of one address among those of a direction."""
 
 
-def host_candidates(addresses: Sequence[str], port: int, tcp_port: int | None = None) -> tuple[str, ...]:
+def host_candidates(
+    addresses: Sequence[str], port: int, tcp_port: int | None = None, announced_tcp_port: int = 0
+) -> tuple[str, ...]:
     """One UDP host candidate line for each address, the best first (RFC 8839 section 5.1, without `a=`), and then
     one for TCP if there is a `tcp_port` (RFC 6544 section 4.5).
 
     An address may have a port of its own (`hosts.host_and_port`). It is TCP's, too, if we have the same number for
-    both.
+    both and no `announced_tcp_port`.
     """
     ends = [(address, own or port) for address, own in map(host_and_port, addresses)]
     lines = [
@@ -89,7 +91,7 @@ def host_candidates(addresses: Sequence[str], port: int, tcp_port: int | None = 
     if tcp_port is not None:
         for index, (address, end) in enumerate(ends):
             priority = _priority(_TCP_HOST_PREFERENCE, _tcp_preference(_PASSIVE, index))
-            number = end if tcp_port == port else tcp_port
+            number = announced_tcp_port or (end if tcp_port == port else tcp_port)
             lines.append(
                 f"candidate:{len(ends) + index + 1} 1 TCP {priority} {address} {number} typ host tcptype passive"
             )

@@ -152,7 +152,9 @@ class WorkerProcess[P: Reported](Supervised):
         """Send these addresses to its browsers from now on, also after its next start."""
         self._settings = replace(self._settings, announced_addresses=addresses)
         if self.context is not None:
-            self.context.candidates = host_candidates(addresses, self.port, self.context.tcp_port)
+            self.context.candidates = host_candidates(
+                addresses, self.port, self.context.tcp_port, self._settings.announced_tcp_port
+            )
 
     def send(self, command: Command) -> None:
         if self._channel is not None:

@@ -62,6 +62,7 @@ class Workers:
                     settings,
                     port=settings.port and settings.port + index,
                     tcp_port=settings.tcp_port and settings.tcp_port + index,
+                    announced_tcp_port=settings.announced_tcp_port and settings.announced_tcp_port + index,
                     announced_addresses=announced.shifted(settings.announced_addresses, index),
                 ),
                 folder,

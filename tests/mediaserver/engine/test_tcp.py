@@ -14,11 +14,11 @@ from roomfsm.mediaserver.base.kinds import MediaKind
 from roomfsm.mediaserver.base.settings import EngineSettings
 from roomfsm.mediaserver.engine.engine import Engine, open_engine
 from roomfsm.mediaserver.ice.lite import host_candidates
-from roomfsm.mediaserver.workers.workers import open_workers
+from roomfsm.mediaserver.workers.workers import Workers, open_workers
 from roomfsm.peer import AUDIO_SSRC
 from tests.mediaserver.peer import OPUS, VP8_DELTA, VP8_KEYFRAME
 from tests.mediaserver.stage import PATIENCE, Joined, join, open_stage, packets
-from tests.mediaserver.tcp_peer import TcpPeer, framed, join_over_tcp
+from tests.mediaserver.tcp_peer import framed, join_over_tcp, tcp_client
 
 NEVER = 10 * PATIENCE
 """Seconds of a timeout that must not be what ends something."""
@@ -27,11 +27,6 @@ NEVER = 10 * PATIENCE
 async def until(true: Callable[[], bool]) -> None:
     while not true():
         await trio.lowlevel.checkpoint()
-
-
-def tcp_client(joined: Joined) -> TcpPeer:
-    assert isinstance(joined.client, TcpPeer)
-    return joined.client
 
 
 def connections(engine: Engine) -> int:
@@ -101,6 +96,11 @@ def test_tcp_candidates_come_after_those_of_udp_and_have_foundations_of_their_ow
 def test_an_announced_port_is_that_of_tcp_if_both_have_the_same_number(tcp_port: int, announced: str) -> None:
     lines = host_candidates(("192.0.2.1:5000",), 4000, tcp_port)
     assert [line.split()[5] for line in lines] == ["5000", announced]
+
+
+def test_the_port_of_a_proxy_is_announced_for_tcp_only() -> None:
+    lines = host_candidates(("192.0.2.1:5000", "192.0.2.2"), 4000, 4000, 443)
+    assert [line.split()[5] for line in lines] == ["5000", "4000", "443", "443"]
 
 
 async def test_without_the_setting_there_is_no_tcp() -> None:
@@ -174,6 +174,12 @@ async def test_workers_have_a_tcp_port_each() -> None:
                 worker.announce(("198.51.100.9",))
                 assert worker.context is not None
                 assert len(worker.context.candidates) == 2
+
+
+def test_each_worker_announces_the_next_tcp_port() -> None:
+    workers = Workers(EngineSettings(tcp=True, tcp_port=4000, announced_tcp_port=443), 2, "")
+    settings = [worker._settings for worker in workers.workers]
+    assert [(one.tcp_port, one.announced_tcp_port) for one in settings] == [(4000, 443), (4001, 444)]
 
 
 async def test_the_newest_nominated_way_is_followed() -> None:
