@@ -21,6 +21,7 @@ from roomfsm.hosts import host_setting
 from roomfsm.mediaserver.kurento.limits import SECRET_VARIABLE
 from roomfsm.mediaserver.parents import Ready
 from roomfsm.mediaserver.program import AddressError, MediaServerSettings, first_error, run_until_told
+from roomfsm.open_files import allow_open_files
 from roomfsm.ranges import MANY, MAX_PORT, MAX_WORKERS, SECRET_RULE, SettingsError, is_secret
 
 _DEFAULTS = MediaServerSettings()
@@ -189,6 +190,7 @@ def mediaserver(
         structlog.get_logger().warning(
             "everybody who can reach this port can control the media server", host=host, see="--secret-file"
         )
+    allow_open_files()
     failure = ""
     try:
         trio.run(run_until_told, settings, _announce_nothing if exit_with_parent else _announce)

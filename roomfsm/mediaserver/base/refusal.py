@@ -30,7 +30,7 @@ class Refusal(Enum):
     """The packet does not say to which simulcast layer it belongs."""
     RTCP_MALFORMED = "rtcp_malformed"
     TCP_FULL = "tcp_full"
-    """There was no place for a TCP connection, or it had to make room for another one."""
+    """There was no place for a TCP connection."""
     TCP_UNPROVED = "tcp_unproved"
     """A TCP connection ended without a check that proved it to be a peer's."""
     TCP_FRAME_TOO_LONG = "tcp_frame_too_long"

@@ -13,8 +13,8 @@ anyway. A packet of which a part has been sent must be sent whole.
 from collections import deque
 from collections.abc import Callable
 
-_AT_ONCE = 16_384
-"""The most bytes that are made ready for the system at once. None of these can be lost any more."""
+_AT_ONCE = 8192
+"""So many bytes are made ready for the system at once. None of these can be lost or overtaken any more."""
 
 
 class SendQueue:

@@ -7,8 +7,9 @@ It never waits: what the system does not take waits in a :class:`~roomfsm.medias
 
 Everybody can connect, so a connection must prove within `tcp_check_timeout` that it is a peer's, by an authentic
 check. Until then it may send checks only, and it has one of few places: so many for each address, and so many in
-all, where the oldest makes room. So whoever holds connections open for nothing does not keep the peers out. A
-connection that has proved it lives as long as checks come.
+all. The oldest makes room, because a peer proves it within a moment. So whoever holds connections open for nothing
+does not keep the peers out, not even those of the same NAT or proxy. A connection that has proved it lives as long
+as checks come.
 
 A connection that breaks ends only the path. The peer connects again by itself, with the same credentials or after
 a restart of ICE, and its media go on.
@@ -40,8 +41,9 @@ _MAX_PACKET = 2048
 """Bytes, as for a datagram."""
 _READ = 16_384
 """The bytes that are read before others get their turn."""
-_UNSENT = 32_768
-"""Bytes that the system takes before it can send them. The rest waits with us, where it can be lost."""
+_UNSENT = 4096
+"""The system takes no more while so many bytes wait there to be sent. The rest waits with us, where sound
+overtakes the picture, and packets that are too late are lost."""
 _BACKLOG = 128
 _BREATH = 0.1
 """Seconds until we try to accept again, if the system has no room for another connection."""
@@ -127,28 +129,30 @@ class TcpPort:
         """Serve a connection that was accepted, if there is a place for it."""
         settings, key = self.engine.settings, bound_key(address[0])
         if self._unproved_of[key] >= settings.max_tcp_unproved_per_address:
+            self._make_room(key)
+        elif len(self._unproved) >= settings.max_tcp_unproved:
+            self._make_room()
+        elif len(self._connections) >= self._most and not self._make_room():
             self.engine.refuse(Refusal.TCP_FULL)
             sock.close()
             return
-        full = len(self._connections) >= self._most
-        if full or len(self._unproved) >= settings.max_tcp_unproved:
-            if not self._unproved:
-                self.engine.refuse(Refusal.TCP_FULL)
-                sock.close()
-                return
-            self._make_room()
         connection = Connection(self, sock, address)
         self._connections.add(connection)
         self._unproved[connection] = key
         self._unproved_of[key] += 1
         self._nursery.start_soon(self._serve, connection)
 
-    def _make_room(self) -> None:
-        for connection in self._unproved:
-            self.engine.refuse(Refusal.TCP_FULL)
-            self.proved(connection)
-            connection.break_off()
-            return
+    def _make_room(self, key: str | None = None) -> bool:
+        """End the oldest connection that has proved nothing, or the oldest of one address.
+
+        Returns whether there was one.
+        """
+        for connection, of in self._unproved.items():
+            if key in (None, of):
+                self.proved(connection)
+                connection.break_off()
+                return True
+        return False
 
     def proved(self, connection: "Connection") -> None:
         """It needs no place among those that have not proved to be a peer's any more."""
@@ -218,7 +222,10 @@ class Connection:
                     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, _UNSENT)
             async with trio.open_nursery() as nursery:
                 self._nursery = nursery
-                await engine.pump(sock, self._drain)
+                try:
+                    await engine.pump(sock, self._drain)
+                finally:
+                    self._nursery = None
         if not self._proved:
             engine.refuse(Refusal.TCP_UNPROVED)
 
@@ -304,29 +311,31 @@ class Connection:
     def _send(self, packets: Sequence[bytes | memoryview]) -> None:
         if self._ending or self._nursery is None:
             return
-        taken, queue = 0, self._queue
-        waited = bool(queue)
-        if not waited:
-            parts = [part for packet in packets for part in (LENGTH.pack(len(packet)), packet)]
-            try:
-                taken = self._socket.sendmsg(parts)
-            except BlockingIOError:
-                pass
-            except OSError:  # It is broken, which ends it when it is read.
-                return
-        for packet in packets:
-            size = LENGTH.size + len(packet)
-            if taken >= size:
-                taken -= size
-                continue
-            frame = LENGTH.pack(len(packet)) + packet
-            if taken:
-                queue.begin(frame[taken:])
-                taken = 0
-            else:
-                queue.put(frame, trio.current_time(), picture=self._is_picture(packet))
-        if queue and not waited:
-            self._nursery.start_soon(self._send_waiting)
+        queue, waited = self._queue, bool(self._queue)
+        if not waited and len(packets) == 1:
+            self._send_at_once(packets[0])
+        else:
+            now = trio.current_time()
+            for packet in packets:
+                queue.put(LENGTH.pack(len(packet)) + packet, now, picture=self._is_picture(packet))
+            if not waited:
+                self._send_waiting(now)
+        if queue and not waited and not self._open.cancel_called:
+            self._nursery.start_soon(self._send_when_writable)
+
+    def _send_at_once(self, packet: bytes | memoryview) -> None:
+        """Send a packet, before which nothing waits, without a copy. What the system does not take waits."""
+        length = LENGTH.pack(len(packet))
+        try:
+            taken = self._socket.sendmsg((length, packet))
+        except BlockingIOError:
+            taken = 0
+        except OSError:  # It is broken, which ends it when it is read.
+            return
+        if not taken:
+            self._queue.put(length + packet, trio.current_time(), picture=self._is_picture(packet))
+        elif taken < len(length) + len(packet):
+            self._queue.begin((length + packet)[taken:])
 
     def _is_picture(self, packet: bytes | memoryview) -> bool:
         """Whether it is RTP of the picture (RFC 7983, RFC 5761 section 4)."""
@@ -334,7 +343,18 @@ class Connection:
             return False
         return bool(_SSRC.unpack_from(packet)[0] != self._sound)
 
-    async def _send_waiting(self) -> None:
+    def _send_waiting(self, now: float) -> None:
+        """Send of what waits as much as the system takes."""
+        queue = self._queue
+        try:
+            while queue:
+                queue.sent(self._socket.send(queue.take(now)))
+        except BlockingIOError:
+            pass
+        except OSError:
+            self.break_off()
+
+    async def _send_when_writable(self) -> None:
         """Send what waits, until nothing does. A peer that takes nothing for too long is given up."""
         patience = self._port.engine.settings.tcp_stall_timeout
         while self._queue:
@@ -343,9 +363,4 @@ class Connection:
             if waiting.cancelled_caught:
                 self.break_off()
                 return
-            try:
-                self._queue.sent(self._socket.send(self._queue.take(trio.current_time())))
-            except BlockingIOError:
-                continue
-            except OSError:
-                return
+            self._send_waiting(trio.current_time())

@@ -39,10 +39,10 @@ def is_at(joined: Joined, sock: socket.socket) -> bool:
     return joined.peer.stats().remote_address == (*sock.getsockname(),)
 
 
-def stranger(stack: ExitStack, engine: Engine, data: bytes = b"") -> socket.socket:
+def stranger(stack: ExitStack, engine: Engine, data: bytes = b"", source: str = "127.0.0.1") -> socket.socket:
     """A connection to the engine that nobody has a password for."""
     assert engine.tcp_port is not None
-    sock = stack.enter_context(socket.create_connection(("127.0.0.1", engine.tcp_port), PATIENCE))
+    sock = stack.enter_context(socket.create_connection(("127.0.0.1", engine.tcp_port), PATIENCE, (source, 0)))
     sock.sendall(data)
     sock.setblocking(False)
     return sock
@@ -318,20 +318,7 @@ async def test_a_wrong_password_proves_nothing() -> None:
             assert engine.stats().refused["stun_unauthenticated"] == 1
 
 
-async def test_one_address_has_only_so_many_connections_that_prove_nothing() -> None:
-    with ExitStack() as stack:
-        async with open_stage(tcp=True, max_tcp_unproved_per_address=2) as engine:
-            waiting = [stranger(stack, engine) for _ in range(2)]
-            await until(lambda: connections(engine) == 2)
-            assert await until_ended(stranger(stack, engine)) == b""
-            # When one of them has gone, there is room again.
-            waiting[0].close()
-            await until(lambda: connections(engine) == 1)
-            async with join_over_tcp(engine, "sendonly"):
-                pass
-
-
-@pytest.mark.parametrize("setting", ["max_tcp_unproved", "max_tcp_connections"])
+@pytest.mark.parametrize("setting", ["max_tcp_unproved_per_address", "max_tcp_unproved", "max_tcp_connections"])
 async def test_the_oldest_that_has_proved_nothing_makes_room_and_no_peer_does(setting: str) -> None:
     with ExitStack() as stack:
         async with (
@@ -345,6 +332,31 @@ async def test_the_oldest_that_has_proved_nothing_makes_room_and_no_peer_does(se
             async with join_over_tcp(engine, "recvonly", publisher.peer) as viewer:
                 publisher.client.send_rtp(VP8_KEYFRAME)
                 assert (await viewer.client.receive_rtp()).payload == VP8_KEYFRAME
+
+
+async def test_an_address_makes_room_for_itself_and_others_do_not() -> None:
+    with ExitStack() as stack:
+        async with open_stage(tcp=True, tcp_check_timeout=NEVER, max_tcp_unproved_per_address=1) as engine:
+            other = stranger(stack, engine, source="127.0.0.2")
+            first = stranger(stack, engine)
+            second = stranger(stack, engine)
+            assert await until_ended(first) == b""
+            await until(lambda: connections(engine) == 2)
+            for sock in (other, second):
+                with pytest.raises(BlockingIOError):
+                    sock.recv(1)
+
+
+async def test_without_any_place_a_newcomer_is_refused() -> None:
+    with ExitStack() as stack:
+        async with (
+            open_stage(tcp=True, max_tcp_connections=1) as engine,
+            join_over_tcp(engine, "sendonly") as peer,
+        ):
+            assert await until_ended(stranger(stack, engine)) == b""
+            assert engine.stats().refused["tcp_full"] == 1
+            peer.client.send_rtp(VP8_KEYFRAME)
+            await peer.observer.wait_for("receiving", MediaKind.VIDEO, True)
 
 
 async def test_a_peer_that_sends_a_frame_that_is_too_long_loses_its_connection_only() -> None:
