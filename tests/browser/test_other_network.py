@@ -140,7 +140,8 @@ def test_media_go_to_the_server_over_tcp_where_all_udp_is_blocked(open_phone: Op
         decodes(eve)
         for page in (ada, bob, eve):
             page.evaluate(WATCH)
-        networks.cut(f"sport = {MEDIA_TCP_PORT}")
+        if not networks.cut(f"sport = {MEDIA_TCP_PORT}"):
+            pytest.skip("this system cannot cut connections")
         for page in (bob, eve):
             (before,) = until(page, "videos.length === 1")
             # More than what was on its way.
