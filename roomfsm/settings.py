@@ -211,7 +211,10 @@ class ServerSettings:
                 f"--announced-tcp-port: {self.announced_tcp_port} leaves too few ports for the --media-workers"
             )
         if self.media_tcp_port and self.media_tcp_port == self.port and self._hosts_overlap:
-            raise SettingsError(f"--media-tcp-port: the page has TCP port {self.port} (--port) already")
+            raise SettingsError(
+                f"--media-tcp-port: the page has TCP port {self.port} (--port) already; a proxy can share one"
+                " port between them (--announced-tcp-port)"
+            )
         if not is_address(self.media_host):
             raise SettingsError(f"--media-host: {self.media_host!r} is not an IP address")
         for address in self.announced_address:
