@@ -35,10 +35,8 @@ class Crowd:
         return reply
 
     def speak(self, index: int, *, speaks: bool = True) -> None:
-        """Tell that one of them begins or ceases to speak."""
-        self._page.evaluate(
-            "([index, message]) => send(index, message)", [index, {"type": "speaking", "speaking": speaks}]
-        )
+        """Let one of them begin or cease to speak, which the media server hears."""
+        self._page.evaluate("([index, speaks]) => speak(index, speaks)", [index, speaks])
 
     def close(self) -> None:
         """All of them leave."""

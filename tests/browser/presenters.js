@@ -1,12 +1,18 @@
 // Many presenters in one page, each with a connection of its own: they send a drawn picture, and view nothing.
 // `present(room, name, options)` answers with an index; `tell(index, message)` sends a message and answers with the reply.
+// `speak(index, speaks)` lets one of them be heard, or be silent.
 
 const presenters = [];
 
 window.present = async (room, name, {source = 'camera', sound = true, width = 320, height = 240, rate = 5, look} = {}) => {
   // With people.js, a `look` is one of the people that it draws.
   const stream = look === undefined ? draw(source, width, height, rate) : pictured(source, look);
-  if (sound) stream.addTrack((await navigator.mediaDevices.getUserMedia({audio: true})).getAudioTracks()[0]);
+  const microphone = sound ? (await navigator.mediaDevices.getUserMedia({audio: true})).getAudioTracks()[0] : undefined;
+  if (microphone) {
+    // The sound of Chromium's microphone beeps, which the media server takes for speech.
+    microphone.enabled = false;
+    stream.addTrack(microphone);
+  }
   const socket = new WebSocket(`${location.origin.replace('http', 'ws')}/ws`, 'roomfsm.v1');
   const waiting = new Map();
   const ask = (message) =>
@@ -38,11 +44,11 @@ window.present = async (room, name, {source = 'camera', sound = true, width = 32
   peer.asked();
   await peer.setRemoteDescription({type: 'answer', sdp: (await answered).sdp});
   await ask({type: 'media', microphone: sound, camera: source === 'camera'});
-  return presenters.push({you, ask, socket, peer}) - 1;
+  return presenters.push({you, ask, socket, peer, microphone}) - 1;
 };
 
 window.tell = (index, message) => presenters[index].ask(message);
-window.send = (index, message) => presenters[index].socket.send(JSON.stringify(message));
+window.speak = (index, speaks) => void (presenters[index].microphone.enabled = speaks);
 window.idOf = (index) => presenters[index].you;
 
 function pictured(source, look) {
