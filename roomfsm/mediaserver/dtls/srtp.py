@@ -1,6 +1,6 @@
 """SRTP sessions (RFC 3711, RFC 7714) with libsrtp.
 
-The sender protects packets in place, because that is faster.
+Packets are protected and unprotected in place, because that is faster.
 """
 
 from collections.abc import Callable
@@ -64,10 +64,11 @@ def _session(profile: SrtpProfile, key: bytes, direction: int) -> Session:
 class SrtpReceiver:
     """Unprotects the packets of one peer. Each method raises :class:`SrtpError`."""
 
-    __slots__ = ("_session", "_ssrcs")
+    __slots__ = ("_handle", "_session", "_ssrcs")
 
     def __init__(self, profile: SrtpProfile, key: bytes) -> None:
         self._session = _session(profile, key, Policy.SSRC_ANY_INBOUND)
+        self._handle: Any = self._session._srtp[0]
         self._ssrcs: set[bytes] = set()
         """The SSRCs of authentic packets. libsrtp keeps a state for each of them."""
 
@@ -77,7 +78,18 @@ class SrtpReceiver:
         return bool(self._ssrcs)
 
     def unprotect(self, packet: bytes) -> bytes:
-        return self._unprotect(self._session.unprotect, packet, packet[8:12])
+        ssrc, size = packet[8:12], len(packet)
+        if ssrc not in self._ssrcs:
+            return self._unprotect(self._session.unprotect, packet, ssrc)
+        if size > MAX_PACKET:
+            raise SrtpError("the packet is too long")
+        # `Session.unprotect` does the same, but makes several objects for each packet.
+        memory, length = _received.memory, _received.length
+        length[0] = size
+        copy(memory, packet, size)
+        if error := lib.srtp_unprotect(self._handle, memory, length):
+            raise SrtpError(f"libsrtp's error {error}")
+        return bytes(_received.view[: length[0]])
 
     def unprotect_rtcp(self, packet: bytes) -> bytes:
         return self._unprotect(self._session.unprotect_rtcp, packet, packet[4:8])
@@ -127,3 +139,5 @@ protect: Any = lib.srtp_protect
 """protect(handle, pointer, length pointer) → 0, or libsrtp's error number."""
 copy: Any = ffi.memmove
 """copy(destination, source, size)."""
+_received = PacketBuffer(MAX_PACKET)
+"""Memory in which received packets are decrypted in place."""

@@ -270,18 +270,20 @@ class Engine(Port):
 
         With a `watch`, that is known without Trio while Trio has nothing to do.
         """
+        now = trio.current_time()
         while True:
-            if watch is None or not watch.readable():
+            if watch is None or not watch.readable(now):
                 await trio.lowlevel.wait_readable(sock)
-            began = trio.current_time()
-            self._turn(drain)
-            if self._fanout.empty:
+            began = now = trio.current_time()
+            sends = self._turn(drain, now)
+            if not sends and self._fanout.empty:
                 continue
             while self._send_portion():
                 await trio.lowlevel.checkpoint()
                 if not self._fanout.overfull:
-                    self._turn(drain)
-            self.latency += (trio.current_time() - began - self.latency) * _LATENCY_WEIGHT
+                    self._turn(drain, trio.current_time())
+            now = trio.current_time()
+            self.latency += (now - began - self.latency) * _LATENCY_WEIGHT
 
     def _send_portion(self) -> bool:
         """Send a portion of the waiting packets. Returns whether there are more."""
@@ -291,16 +293,18 @@ class Engine(Port):
             _FANOUT.caught(error)
             return not self._fanout.empty
 
-    def _turn(self, drain: Callable[[float], None]) -> None:
-        now = trio.current_time()
+    def _turn(self, drain: Callable[[float], None], now: float) -> bool:
+        """Read a round of datagrams and do what follows. Returns whether there are packets for viewers."""
         try:
             drain(now)
         except Exception as error:  # noqa: BLE001 (see boundary.py)
             _ROUND.caught(error)
+        sends = bool(self.pending)
         self.flush()
         if self.attention:
             self._attend(now)
         self._end_turn()
+        return sends
 
     def _end_turn(self) -> None:
         try:

@@ -37,6 +37,8 @@ class Fanout:
         self._sender = sender
         self._queues: dict[Group, deque[_Task]] = {}
         self._backlog = 0
+        self._at_once = PORTION
+        """The packets that may be sent before others get their turn, without being queued."""
 
     @property
     def overfull(self) -> bool:
@@ -47,9 +49,18 @@ class Fanout:
         return not self._queues
 
     def add(self, group: Group, packets: Sequence[bytes]) -> None:
-        """Queue packets for the sinks that are in the group now. Sinks that join later get them in another way."""
+        """Queue packets for the sinks that are in the group now. Sinks that join later get them in another way.
+
+        They leave with the next :meth:`work`.
+        """
         numbered = bool(group.extensions.transport_cc)
-        task = _Task(Burst(packets, numbered=numbered), group.sinks.copy())
+        burst, size = Burst(packets, numbered=numbered), len(packets) * len(group.sinks)
+        if size <= self._at_once and not self._queues:
+            # In a small room nearly always. It does not take long, and nothing waits that should be sent before.
+            self._at_once -= size
+            self._sender.send(burst, group.sinks)
+            return
+        task = _Task(burst, group.sinks.copy())
         self._backlog += len(packets) * len(task.sinks)
         queue = self._queues.get(group)
         if queue is None:
@@ -68,6 +79,7 @@ class Fanout:
                 if queue:
                     queues[group] = queue  # The queue goes behind the others.
         finally:
+            self._at_once = PORTION
             self._sender.flush()
         return bool(queues)
 

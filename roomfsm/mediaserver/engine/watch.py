@@ -52,11 +52,14 @@ class Watch:
             self._epoll.close()
 
     @trio.lowlevel.enable_ki_protection
-    def readable(self) -> bool:
-        """Wait until the socket is readable. Returns false if Trio must have its turn first, or nothing comes."""
+    def readable(self, now: float) -> bool:
+        """Wait until the socket is readable. Returns false if Trio must have its turn first, or nothing comes.
+
+        `now` is Trio's time, or a little less.
+        """
         if self._epoll is None or self._tasks or _others_have_turns():
             return False
-        patience = min(_LONGEST, self._next_deadline() - trio.current_time())
+        patience = min(_LONGEST, self._next_deadline() - now)
         if patience <= 0:
             return False
         events = self._epoll.poll(patience)

@@ -129,3 +129,17 @@ def test_a_backlog_beyond_its_bound_says_so_until_it_has_been_sent() -> None:
     while fanout.work():
         pass
     assert not fanout.overfull
+
+
+def test_no_more_than_a_portion_is_sent_before_others_get_their_turn() -> None:
+    fanout, recorder = make()
+    groups = [make_group(100) for _ in range(5)]
+    for index, group in enumerate(groups):
+        fanout.add(group, [b"%d" % index])
+    assert len(recorder.sent) <= PORTION
+    fanout.add(groups[0], [b"later"])
+    while fanout.work():
+        pass
+    for index, group in enumerate(groups):
+        expected = [b"%d" % index, *([b"later"] if index == 0 else [])]
+        assert all(recorder.to(sink) == expected for sink in group.sinks)
