@@ -270,15 +270,17 @@ class Engine(Port):
 
         With a `watch`, that is known without Trio while Trio has nothing to do.
         """
-        now = trio.current_time()
+        now, awaited = trio.current_time(), True
         while True:
-            if watch is None or not watch.readable(now):
+            awaited = watch is None or not watch.readable(now, awaited=awaited)
+            if awaited:
                 await trio.lowlevel.wait_readable(sock)
             began = now = trio.current_time()
             sends = self._turn(drain, now)
             if not sends and self._fanout.empty:
                 continue
             while self._send_portion():
+                awaited = True
                 await trio.lowlevel.checkpoint()
                 if not self._fanout.overfull:
                     self._turn(drain, trio.current_time())

@@ -52,12 +52,13 @@ class Watch:
             self._epoll.close()
 
     @trio.lowlevel.enable_ki_protection
-    def readable(self, now: float) -> bool:
+    def readable(self, now: float, *, awaited: bool) -> bool:
         """Wait until the socket is readable. Returns false if Trio must have its turn first, or nothing comes.
 
-        `now` is Trio's time, or a little less.
+        `now` is Trio's time, or a little less. `awaited` says whether the task has awaited anything since this
+        returned true.
         """
-        if self._epoll is None or self._tasks or _others_have_turns():
+        if self._epoll is None or self._tasks or (awaited and _others_have_turns()):
             return False
         patience = min(_LONGEST, self._next_deadline() - now)
         if patience <= 0:

@@ -34,9 +34,10 @@ async def test_the_canary_trio_is_as_expected() -> None:
         assert watch.works
         await settle()
         sock.sendto(b"x", sock.getsockname())
-        assert watch.readable(trio.current_time())
+        assert watch.readable(trio.current_time(), awaited=True)
         assert sock.recv(10) == b"x"
-        assert not watch.readable(trio.current_time())  # Nothing comes, and it does not wait for ever.
+        # Nothing comes, and it does not wait for ever.
+        assert not watch.readable(trio.current_time(), awaited=True)
 
 
 async def test_it_gives_way_to_a_task_that_can_run() -> None:
@@ -44,9 +45,9 @@ async def test_it_gives_way_to_a_task_that_can_run() -> None:
         async with trio.open_nursery() as nursery:
             await settle()
             sock.sendto(b"x", sock.getsockname())
-            assert watch.readable(trio.current_time())
+            assert watch.readable(trio.current_time(), awaited=True)
             nursery.start_soon(trio.lowlevel.checkpoint)
-            assert not watch.readable(trio.current_time())
+            assert not watch.readable(trio.current_time(), awaited=True)
 
 
 async def test_it_gives_way_to_tasks_whose_turn_comes_after_this_one() -> None:
@@ -56,7 +57,7 @@ async def test_it_gives_way_to_tasks_whose_turn_comes_after_this_one() -> None:
 
     async def look(watch: Watch) -> None:
         await begin.wait()
-        seen.append(watch.readable(trio.current_time()))
+        seen.append(watch.readable(trio.current_time(), awaited=True))
 
     with opened() as (watch, sock):
         sock.sendto(b"x", sock.getsockname())
@@ -82,7 +83,7 @@ async def test_it_gives_way_to_a_deadline() -> None:
             nursery.start_soon(sleep)
             await settle()
             due = trio.current_time() + 0.01
-            assert not watch.readable(trio.current_time())
+            assert not watch.readable(trio.current_time(), awaited=True)
             assert not woken.is_set()
             # It has waited for the deadline, or it was called after it.
             assert trio.current_time() >= due - 0.01
@@ -98,7 +99,7 @@ async def test_it_gives_way_to_descriptors_and_other_threads() -> None:
                 await settle()
                 os.write(write, b"x")
                 sock.sendto(b"x", sock.getsockname())
-                assert not watch.readable(trio.current_time())
+                assert not watch.readable(trio.current_time(), awaited=True)
         finally:
             os.close(read)
             os.close(write)
@@ -107,7 +108,7 @@ async def test_it_gives_way_to_descriptors_and_other_threads() -> None:
         thread = threading.Thread(target=trio.lowlevel.current_trio_token().run_sync_soon, args=(told.set,))
         thread.start()
         thread.join()
-        assert not watch.readable(trio.current_time())
+        assert not watch.readable(trio.current_time(), awaited=True)
         with trio.fail_after(20):
             await told.wait()
 
@@ -117,4 +118,4 @@ async def test_virtual_time_is_left_to_trio(autojump_clock: trio.testing.MockClo
         await settle()
         sock.sendto(b"x", sock.getsockname())
         assert not watch.works
-        assert not watch.readable(trio.current_time())
+        assert not watch.readable(trio.current_time(), awaited=True)
