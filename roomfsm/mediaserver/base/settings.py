@@ -167,7 +167,7 @@ class EngineSettings:
     path_estimate_life: Seconds = 4.0
     """What the feedback of a viewer's browser has shown of its path counts as unknown if packets have been sent
     for so long and no feedback came."""
-    min_path_estimate: Count = 50_000
+    min_path_estimate: Count = 25_000
     """A viewer's path counts as carrying at least so much: sound is sent in any case."""
     shared_path_viewers: Count = 64
     """The most viewers of one participant whose path is estimated together. Further ones are estimated alone."""

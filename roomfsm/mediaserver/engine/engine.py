@@ -276,16 +276,26 @@ class Engine(Port):
             if awaited:
                 await trio.lowlevel.wait_readable(sock)
             began = now = trio.current_time()
-            sends = self._turn(drain, now)
-            if not sends and self._fanout.empty:
+            self._turn(drain, now)
+            if self._fanout.empty:
                 continue
             while self._send_portion():
                 awaited = True
-                await trio.lowlevel.checkpoint()
+                await self._give_way()
                 if not self._fanout.overfull:
                     self._turn(drain, trio.current_time())
             now = trio.current_time()
             self.latency += (now - began - self.latency) * _LATENCY_WEIGHT
+
+    async def _give_way(self) -> None:
+        """Let other tasks have their turn. If this one is cancelled, another one sends what waits."""
+        gone_on = False
+        try:
+            await trio.lowlevel.checkpoint()
+            gone_on = True
+        finally:
+            if not gone_on:
+                self._wake()
 
     def _send_portion(self) -> bool:
         """Send a portion of the waiting packets. Returns whether there are more."""
@@ -295,18 +305,16 @@ class Engine(Port):
             _FANOUT.caught(error)
             return not self._fanout.empty
 
-    def _turn(self, drain: Callable[[float], None], now: float) -> bool:
-        """Read a round of datagrams and do what follows. Returns whether there are packets for viewers."""
+    def _turn(self, drain: Callable[[float], None], now: float) -> None:
+        """Read a round of datagrams and do what follows."""
         try:
             drain(now)
         except Exception as error:  # noqa: BLE001 (see boundary.py)
             _ROUND.caught(error)
-        sends = bool(self.pending)
         self.flush()
         if self.attention:
             self._attend(now)
         self._end_turn()
-        return sends
 
     def _end_turn(self) -> None:
         try:
@@ -317,10 +325,11 @@ class Engine(Port):
     async def attend(self) -> None:
         """Do the work that cannot wait for the reports. Without such work, sleep."""
         while True:
-            if not self.attention and not self.handshaking:
+            if not self.attention and not self.handshaking and self._fanout.empty:
                 self._due = trio.Event()
                 await self._due.wait()
             now = trio.current_time()
+            self._send_portion()
             self._attend(now)
             self._drive_handshakes(now)
             self._end_turn()

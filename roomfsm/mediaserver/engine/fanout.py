@@ -46,7 +46,8 @@ class Fanout:
 
     @property
     def empty(self) -> bool:
-        return not self._queues
+        """Whether :meth:`work` has nothing to do."""
+        return not self._queues and self._at_once == PORTION
 
     def add(self, group: Group, packets: Sequence[bytes]) -> None:
         """Queue packets for the sinks that are in the group now. Sinks that join later get them in another way.
@@ -57,7 +58,7 @@ class Fanout:
         burst, size = Burst(packets, numbered=numbered), len(packets) * len(group.sinks)
         if size <= self._at_once and not self._queues:
             # In a small room nearly always. It does not take long, and nothing waits that should be sent before.
-            self._at_once -= size
+            self._at_once -= max(1, size)
             self._sender.send(burst, group.sinks)
             return
         task = _Task(burst, group.sinks.copy())

@@ -39,8 +39,11 @@ from roomfsm.open_files import EXHAUSTED, connections_possible
 
 _MAX_PACKET = 2048
 """Bytes, as for a datagram."""
-_READ = 16_384
-"""The bytes that are read before others get their turn."""
+_READ = 4096
+"""The bytes that are read before others get their turn. Each packet in them may be a few bytes long, and costs as
+much as a long one."""
+_MOST_UNPROVED = 64
+"""The most packets of a connection that proves nothing. A browser checks a few times until it is answered."""
 _UNSENT = 4096
 """The system takes no more while so many bytes wait there to be sent. The rest waits with us, where sound
 overtakes the picture, and packets that are too late are lost."""
@@ -82,7 +85,7 @@ def bind(settings: EngineSettings, address: Address) -> socket.socket:
         # Connections of the run before may still be ending.
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.setblocking(False)
-        listener.bind((address[0], settings.tcp_port))
+        listener.bind((address[0], settings.tcp_port, *address[2:]))
         listener.listen(_BACKLOG)
     except OSError:
         listener.close()
@@ -189,6 +192,7 @@ class Connection:
         "_queue",
         "_socket",
         "_sound",
+        "_unproved",
         "address",
     )
 
@@ -204,6 +208,8 @@ class Connection:
         self._ending = False
         """Whether we have closed our side, and only wait for the peer to close its own."""
         self._deframer = Deframer(_MAX_PACKET)
+        self._unproved = 0
+        """How many packets came before it was proved."""
         self._queue = SendQueue(settings.tcp_queue_life, settings.max_tcp_queue, self._count_lost)
         self._sound = port.engine.ssrcs[MediaKind.AUDIO]
 
@@ -265,9 +271,11 @@ class Connection:
         try:
             for packet in self._deframer.feed(data):
                 count += 1
-                if packet[0] >= 4 and not self._proved:
+                if not self._proved and not self._may_prove(packet):
                     self.break_off()
                     break
+                if not packet:
+                    continue
                 with _PACKET:
                     engine.take(packet, self.address, now)
                 if packet[0] < 4:
@@ -280,6 +288,11 @@ class Connection:
         finally:
             engine.arrived = None
         engine.received(count)
+
+    def _may_prove(self, packet: bytes) -> bool:
+        """Whether a packet may be that of a peer who proves itself. Nobody needs many of them."""
+        self._unproved += 1
+        return self._unproved <= _MOST_UNPROVED and (not packet or packet[0] < 4)
 
     def _checked(self, now: float) -> None:
         """A STUN message came. If it was authentic, a transport knows our address now."""

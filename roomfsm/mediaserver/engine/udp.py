@@ -162,6 +162,8 @@ class BurstSender:
 
     def send(self, burst: Burst, destinations: Iterable[Destination]) -> None:
         """Send a burst to each destination."""
+        if not burst.packets:
+            return
         rest = iter(destinations)
         # If sending to one destination fails, the destinations after it are still served.
         while True:

@@ -14,6 +14,7 @@ all the work. The canary is in tests/mediaserver/engine/test_watch.py.
 import select
 import socket
 import sys
+from contextlib import suppress
 from types import TracebackType
 from typing import Any, Self
 
@@ -34,9 +35,11 @@ class Watch:
             return
         self._tasks = runner.runq
         self._next_deadline = runner.deadlines.next_deadline
-        self._epoll = select.epoll()
-        self._epoll.register(sock, select.EPOLLIN)
-        self._epoll.register(runner.io_manager._epoll, select.EPOLLIN)
+        with suppress(OSError):  # There may be no descriptor left, and Trio needs none for this socket.
+            epoll = select.epoll()
+            epoll.register(sock, select.EPOLLIN)
+            epoll.register(runner.io_manager._epoll, select.EPOLLIN)
+            self._epoll = epoll
 
     @property
     def works(self) -> bool:

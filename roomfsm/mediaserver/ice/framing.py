@@ -21,7 +21,7 @@ class Deframer:
         self._rest = b""
 
     def feed(self, data: bytes) -> Iterator[bytes]:
-        """Take more of the stream, and yield the packets that are complete now, without empty ones.
+        """Take more of the stream, and yield the packets that are complete now, empty ones included.
 
         Raises :class:`FrameTooLong` after the packets before the frame that is too long.
         """
@@ -33,7 +33,6 @@ class Deframer:
             end = begin + LENGTH.size + length
             if end > len(data):
                 break
-            if length:
-                yield data[begin + LENGTH.size : end]
+            yield data[begin + LENGTH.size : end]
             begin = end
         self._rest = data[begin:]

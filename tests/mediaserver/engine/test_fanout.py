@@ -143,3 +143,11 @@ def test_no_more_than_a_portion_is_sent_before_others_get_their_turn() -> None:
     for index, group in enumerate(groups):
         expected = [b"%d" % index, *([b"later"] if index == 0 else [])]
         assert all(recorder.to(sink) == expected for sink in group.sinks)
+
+
+def test_what_was_sent_at_once_is_flushed_also_if_nothing_waits() -> None:
+    fanout, _ = make()
+    fanout.add(make_group(1), [b"x"])
+    assert not fanout.empty
+    assert not fanout.work()
+    assert fanout.empty

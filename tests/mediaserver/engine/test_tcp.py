@@ -309,6 +309,16 @@ async def test_a_stranger_gets_nothing_and_is_not_kept(data: bytes, refusal: str
             assert engine.stats().refused[refusal] == 1
 
 
+@pytest.mark.parametrize("packet", [b"", b"\0", check()], ids=["empty", "malformed", "for nobody"])
+async def test_a_stranger_that_sends_many_small_packets_is_ended(packet: bytes) -> None:
+    """Each of them costs as much as a long one, and all media of the server wait meanwhile."""
+    with ExitStack() as stack:
+        async with open_stage(tcp=True, tcp_check_timeout=NEVER) as engine:
+            before = engine.stats().datagrams_received
+            assert await until_ended(stranger(stack, engine, 100 * framed(packet))) == b""
+            assert engine.stats().datagrams_received - before <= 65
+
+
 async def test_a_wrong_password_proves_nothing() -> None:
     with ExitStack() as stack:
         async with open_stage(tcp=True, tcp_check_timeout=0.2) as engine, join(engine, "sendonly") as publisher:
