@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from itertools import groupby
 from typing import TYPE_CHECKING
 from xml.sax.saxutils import escape
 
@@ -37,6 +38,10 @@ def plot(title: str, viewers: Sequence[tuple[str, Sequence[Moment]]], seconds: f
     )
 
 
+def _shade(moment: Moment) -> str:
+    return "#ddd" if moment.paused else _SHADES.get(moment.width, "#fff")
+
+
 def _row(top: float, name: str, moments: Sequence[Moment], seconds: float) -> list[str]:
     def x(time: float) -> float:
         return LEFT + WIDTH * time / seconds
@@ -51,12 +56,10 @@ def _row(top: float, name: str, moments: Sequence[Moment], seconds: float) -> li
 
     step = moments[0].time
     shapes = []
-    for one in moments:
-        shade = "#ddd" if one.paused else _SHADES.get(one.width, "#fff")
-        shapes.append(
-            f'<rect x="{x(one.time - step):.1f}" y="{top}" width="{x(step) - LEFT + 0.3:.1f}" height="{ROW}" '
-            f'fill="{shade}"/>'
-        )
+    for shade, alike in groupby(moments, _shade):
+        times = [one.time for one in alike]
+        begin, width = x(times[0] - step), x(times[-1]) - x(times[0] - step)
+        shapes.append(f'<rect x="{begin:.1f}" y="{top}" width="{width:.1f}" height="{ROW}" fill="{shade}"/>')
     for value, text in ((1e5, "100 k"), (1e6, "1 M")):
         shapes.append(f'<text x="{LEFT - 8}" y="{rate(value) + 4:.1f}" text-anchor="end">{text}</text>')
     shapes += [

@@ -62,7 +62,7 @@ _STEP = 3.5
 """A layer that has never come is taken to need so many times what the smaller one needs."""
 _HOPE = 3.0
 """For so many seconds, room is kept for a layer that has been asked for and does not come."""
-_THINNED_NEEDS = 1.6
+_THINNED_NEEDS = 2.0
 """Few pictures need a path of so many times their bitrate. Their keyframes are as large as those of many, and they
 are sent over paths on which each of these delays the sound."""
 _GUESS = 100_000
