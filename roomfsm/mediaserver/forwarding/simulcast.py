@@ -21,25 +21,23 @@ browser sends as such (:mod:`~roomfsm.mediaserver.forwarding.thinning`). It has 
 its viewers share one rewriting, and gets its packets from the track of the smallest layer as another worker would.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 
 from roomfsm.mediaserver.base.boundary import Boundary
 from roomfsm.mediaserver.base.kinds import MediaKind, PictureSize
 from roomfsm.mediaserver.base.refusal import Refusal
 from roomfsm.mediaserver.forwarding.layer_choice import OURS, THEIRS, Chosen, LayerChoice, Offered, lacking
+from roomfsm.mediaserver.forwarding.layer_track import LayerTrack, ThinnedLayer
 from roomfsm.mediaserver.forwarding.padding import send_padding
 from roomfsm.mediaserver.forwarding.shared_path import BEGINS, STAYS
 from roomfsm.mediaserver.forwarding.sink import Sink
 from roomfsm.mediaserver.forwarding.stats import ReceivingStats
 from roomfsm.mediaserver.forwarding.surroundings import LayeredPublisher, Outlet
-from roomfsm.mediaserver.forwarding.thinning import Thinning
-from roomfsm.mediaserver.forwarding.track import Track
 from roomfsm.mediaserver.forwarding.viewer_path import SOUND
 from roomfsm.mediaserver.rtp import rtcp
 from roomfsm.mediaserver.rtp.extensions import read_extension
 from roomfsm.mediaserver.rtp.packet import RtpError, payload_offset
-from roomfsm.mediaserver.rtp.vp8 import picture_size, temporal_layer
 from roomfsm.mediaserver.sdp.codec import Codec
 from roomfsm.mediaserver.sdp.simulcast import Layer
 
@@ -47,24 +45,15 @@ _MAX_SSRCS = 16
 """The most SSRCs whose layers are remembered. A browser that restarts its encoder may use others."""
 _PROBE_INTERVAL = 0.045
 """Seconds between two portions of a probe, a little less than the engine's interval."""
-_RATE_WEIGHT = 0.3
-_LEAST_INTERVAL = 0.25
-"""A bitrate is measured over so many seconds at least."""
 _CLEARLY = 2
 """A layer is larger than another one if it has more than so many times as much."""
 _GATHERING = 0.4
 """Seconds within which all layers come that a browser sends."""
 _LOOK_INTERVAL = 0.1
-_STOPPED = 0.25
-"""A layer has stopped if it has been silent for so many seconds while others come. The picture stands still until
-that is noticed."""
 _STEP = 3.5
 """A layer that has never come is taken to need so many times what the smaller one needs."""
 _HOPE = 3.0
 """For so many seconds, room is kept for a layer that has been asked for and does not come."""
-_THINNED_NEEDS = 2.0
-"""Few pictures need a path of so many times their bitrate. Their keyframes are as large as those of many, and they
-are sent over paths on which each of these delays the sound."""
 _GUESS = 100_000
 """The bitrate of the smallest layer until it was measured, in bit/s."""
 _IDLE = 1.2
@@ -74,242 +63,84 @@ _VIEWER = Boundary("choosing a layer for one viewer")
 _PUBLISHER = Boundary("telling one publisher")
 
 
-class _LayerTrack:
-    """One layer: its track, for which it is the publisher, and what was measured of it."""
+class _Prober(ABC):
+    """Sends a sink the padding by which its estimator probes the path."""
 
-    def __init__(self, layer: Layer, kind: MediaKind, outlet: Outlet, simulcast: "Simulcast") -> None:
-        self.layer = layer
-        self._simulcast: Simulcast | None = simulcast
-        self.track = Track(kind, outlet, self)
-        self.track.on_hand_over(self._begins)
-        self.pixels = 0
-        """The size of the picture in pixels; 0 while it is not known."""
-        self.bitrate = 0.0
-        """The bitrate of the layer while it comes, smoothed; 0 before it has come."""
-        self.greatest = 0.0
-        """The greatest value of `bitrate` so far."""
-        self.wanted_until = 0.0
-        self.stopped = False
-        """Whether it does not come any more while others do."""
-        self._looked: float | None = None
-        """When its newest packet had come, at the last look."""
-        self._octets = 0
-        self._time: float | None = None
-        self._keyframes = 0
+    __slots__ = ("_due", "_sink", "lacks")
 
-    @property
-    def receive_limits(self) -> tuple[int, int]:
-        return (0, 0)
-
-    def send_rtcp(self, kind: MediaKind, compound: bytes) -> None:
-        if self._simulcast is not None:
-            self._simulcast.send_rtcp(kind, compound)
-
-    def receiving_changed(self, kind: MediaKind, flowing: bool) -> None:
-        del kind, flowing
-        if self._simulcast is not None:
-            self._simulcast.flow_changed()
-
-    def speech_changed(self, speaks: bool) -> None:
-        """Nothing to do: a picture has no sound."""
-
-    def _begins(self, sink: Sink) -> None:
-        if self._simulcast is not None:
-            self._simulcast.hand_over(sink, self)
-
-    @property
-    def needs(self) -> int:
-        """The bitrate that a path must have for it, in bit/s; 0 while that is not known."""
-        return round(self.bitrate)
-
-    @property
-    def sent_as(self) -> "_LayerTrack":
-        """The layer in which the browser sends it."""
-        return self
-
-    def comes(self, now: float) -> bool:
-        stream = self.track.stream
-        return stream.flowing and not self.stopped and not stream.is_silent(now)
-
-    def look(self, now: float) -> bool:
-        """Note whether it has stopped, when a packet of any layer has come. Returns whether that has changed.
-
-        With few pictures a second, every layer is silent between two of them. So it counts only if there was no
-        picture since the last look.
-        """
-        reception, before = self.track.stream.reception, self.stopped
-        heard = None if reception is None else reception.last_time
-        self.stopped = heard is not None and heard == self._looked and now - heard >= _STOPPED
-        self._looked = heard
-        return self.stopped is not before
-
-    def measure(self, now: float) -> None:
-        """Update what is known of the layer. Called about twice a second."""
-        stream = self.track.stream
-        reception = stream.reception
-        if reception is None:
-            return
-        octets, time = reception.octets, self._time
-        if time is not None and now - time < _LEAST_INTERVAL:
-            return
-        if time is not None and octets > self._octets and self.comes(now):
-            rate = 8 * (octets - self._octets) / (now - time)
-            self.bitrate += _RATE_WEIGHT * (rate - self.bitrate) if self.bitrate else rate
-            self.greatest = max(self.greatest, self.bitrate)
-        self._octets, self._time = octets, now
-        if stream.keyframes_seen != self._keyframes and stream.codec is not None and stream.codec.name == "VP8":
-            self._keyframes = stream.keyframes_seen
-            kept = stream.ring.get(stream.keyframe_start) if stream.ring is not None else None
-            if kept is not None and (size := picture_size(kept.packet, 12 + 4 * (kept.packet[0] & 0x0F))):
-                self.pixels = size[0] * size[1]
-
-    @property
-    def is_temporal(self) -> bool:
-        """Whether the pictures of its newest packets are in temporal layers (of VP8)."""
-        stream = self.track.stream
-        if stream.codec is None or stream.codec.name != "VP8" or stream.reception is None or stream.ring is None:
-            return False
-        kept = stream.ring.get(stream.reception.highest)
-        return kept is not None and temporal_layer(kept.packet, 12 + 4 * (kept.packet[0] & 0x0F)) is not None
-
-    def close(self) -> None:
-        self._simulcast = None
-        self.track.on_hand_over(None)
-        self.track.close()
-        # The track refers to this object. Without the reference both are freed at once.
-        del self.track
-
-
-class _ThinningRelay:
-    """Hands on what remains of a track's packets to another track."""
-
-    def __init__(self, track: Track, outlet: Outlet) -> None:
-        self._track = track
-        self._outlet = outlet
-        self.thinning = Thinning()
-
-    def replay(self, packets: Sequence[bytes], now: float) -> None:
-        del now
-        for packet in packets:
-            self.packet(packet)
-
-    def packet(self, packet: bytes) -> None:
-        if (thinned := self.thinning.take(packet)) is not None:
-            self._track.receive(thinned, self._outlet.now())
-
-    def sender_report(self, report: rtcp.SenderReport) -> None:
-        self._track.sender_report(report, self._outlet.now())
-
-    def bitrate(self, now: float) -> int | None:
-        """None: viewers get another layer if their paths are too slow."""
-        del now
-        return None
-
-
-class _Thinned(_LayerTrack):
-    """A layer that is made of a part of the pictures of another one, its *base*."""
-
-    def __init__(self, base: _LayerTrack, codec: Codec, outlet: Outlet, simulcast: "Simulcast") -> None:
-        super().__init__(base.layer, base.track.kind, outlet, simulcast)
-        self.base = base
-        # What is lost on the way here is lost for the base as well, which asks for it again.
-        feedback = tuple(value for value in codec.feedback if value != "nack")
-        self.track.negotiated(replace(codec, feedback=feedback), 0)
-        self._relay = _ThinningRelay(self.track, outlet)
-        base.track.admit_relay(self._relay)
-
-    @property
-    def sent_as(self) -> _LayerTrack:
-        return self.base
-
-    @property
-    def needs(self) -> int:
-        return round(_THINNED_NEEDS * self.bitrate)
-
-    @property
-    def leaves_out(self) -> bool:
-        """Whether it has fewer pictures than its base."""
-        return self._relay.thinning.leaves_out
-
-    def comes(self, now: float) -> bool:
-        return self.track.stream.flowing and self.base.comes(now)
-
-    def send_rtcp(self, kind: MediaKind, compound: bytes) -> None:
-        """Pass on the wish for a keyframe, which is all that its track can have for a browser."""
-        del kind, compound
-        self.base.track.request_keyframe()
-
-    def receiving_changed(self, kind: MediaKind, flowing: bool) -> None:
-        """Nothing to do: it flows if its base does."""
-
-    def close(self) -> None:
-        self.base.track.dismiss_relay(self._relay)
-        super().close()
-        del self._relay
-
-
-class _Watching:
-    """One sink, and the layers that it gets and waits for.
-
-    If its path is estimated by us, it also probes the path, as long as a larger layer would be of use.
-    """
-
-    __slots__ = ("_due", "_sink", "careful", "choice", "lacks", "next", "present", "wish", "wished_at")
-
-    def __init__(self, sink: Sink, choice: LayerChoice) -> None:
+    def __init__(self, sink: Sink) -> None:
         self._sink = sink
         self._due = 0.0
-        self.choice = choice
         self.lacks = 0.0
         """What the path must carry for the next larger layer, with everything else, in bit/s; 0 if none is of
         use."""
-        self.present: _LayerTrack | None = None
-        """The layer that the sink gets; None if it gets none."""
-        self.next: _LayerTrack | None = None
-        """The layer at which it waits; None if it waits at none."""
-        self.wish: _LayerTrack | None = None
-        self.wished_at = 0.0
-        """When it began to wish for that."""
-        self.careful = False
-        """Whether it must begin with the smallest layer, because its path was too slow for any."""
 
     def attend(self, now: float) -> bool:
         """Send padding if the estimator wants to probe. Returns whether it may want to again soon."""
-        transport, present = self._sink.viewer.path.transport, self.present
-        if transport is None or present is None or not self.lacks:
+        transport = self._sink.viewer.path.transport
+        if transport is None or not self.lacks or not self._can_send:
             return False
         if now < self._due:  # It is called more often than it has something to do.
             return True
         self._due = now + _PROBE_INTERVAL
         if (octets := transport.probe(now, round(self.lacks))) > 0:
-            present.track.pad(self._sink, octets, now)
+            self._send(octets, now)
         return True
 
+    @property
+    @abstractmethod
+    def _can_send(self) -> bool: ...
 
-class _Paused:
+    @abstractmethod
+    def _send(self, octets: int, now: float) -> None: ...
+
+
+class _Watching(_Prober):
+    """One sink, and the layers that it gets and waits for.
+
+    If its path is estimated by us, it also probes the path, as long as a larger layer would be of use.
+    """
+
+    __slots__ = ("careful", "choice", "next", "present", "wish", "wished_at")
+
+    def __init__(self, sink: Sink, choice: LayerChoice) -> None:
+        super().__init__(sink)
+        self.choice = choice
+        self.present: LayerTrack | None = None
+        """The layer that the sink gets; None if it gets none."""
+        self.next: LayerTrack | None = None
+        """The layer at which it waits; None if it waits at none."""
+        self.wish: LayerTrack | None = None
+        self.wished_at = 0.0
+        """When it began to wish for that."""
+        self.careful = False
+        """Whether it must begin with the smallest layer, because its path was too slow for any."""
+
+    @property
+    def _can_send(self) -> bool:
+        return self.present is not None
+
+    def _send(self, octets: int, now: float) -> None:
+        if self.present is not None:
+            self.present.track.pad(self._sink, octets, now)
+
+
+class _Paused(_Prober):
     """A sink whose path is too slow for any layer. It probes the path, so that it goes on as soon as one fits."""
 
-    __slots__ = ("_due", "_outlet", "_sink", "lacks")
+    __slots__ = ("_outlet",)
 
     def __init__(self, sink: Sink, outlet: Outlet) -> None:
-        self._sink = sink
+        super().__init__(sink)
         self._outlet = outlet
-        self._due = 0.0
-        self.lacks = 0.0
-        """What the path must carry for the smallest layer, with everything else, in bit/s."""
 
-    def attend(self, now: float) -> bool:
-        """Send padding if the estimator wants to probe. Returns whether it may want to again soon."""
+    @property
+    def _can_send(self) -> bool:
         sink = self._sink
-        transport = sink.viewer.path.transport
-        if transport is None or not (sink.paused and sink.open) or sink.source is None:
-            return False
-        if now < self._due:
-            return True
-        self._due = now + _PROBE_INTERVAL
-        if (octets := transport.probe(now, round(self.lacks))) > 0:
-            send_padding(sink, octets, now, self._outlet)
-        return True
+        return sink.paused and sink.open and sink.source is not None
+
+    def _send(self, octets: int, now: float) -> None:
+        send_padding(self._sink, octets, now, self._outlet)
 
 
 class Simulcast:
@@ -323,7 +154,7 @@ class Simulcast:
         self.kind = kind
         self._outlet = outlet
         self._publisher = publisher
-        self.layers = [_LayerTrack(layer, kind, outlet, self) for layer in layers]
+        self.layers = [LayerTrack(layer, kind, outlet, self) for layer in layers]
         """The layers, the smallest first, as far as that is known. At first they have the order of the offer."""
         self.sinks: set[Sink] = set()
         """All sinks that follow this source, whether or not they get packets at present."""
@@ -332,14 +163,14 @@ class Simulcast:
         self._paused: dict[Sink, _Paused] = {}
         """Those of the sinks whose paths are too slow, and are probed."""
         self._by_rid = {one.layer.rid: one for one in self.layers if one.layer.rid}
-        self._by_ssrc: dict[bytes, _LayerTrack] = {}
+        self._by_ssrc: dict[bytes, LayerTrack] = {}
         for one in self.layers:
             for ssrc in (one.layer.ssrc, one.layer.repair_ssrc):
                 if ssrc:
                     self._by_ssrc[ssrc.to_bytes(4)] = one
-        self._thinned: _Thinned | None = None
+        self._thinned: ThinnedLayer | None = None
         """A part of the pictures of the smallest layer; None while they have no temporal layers."""
-        self._unnamed: tuple[bytes, _LayerTrack] | None = None
+        self._unnamed: tuple[bytes, LayerTrack] | None = None
         """The SSRC of a client that sends one picture without a name, and the layer that we take it for."""
         self._codec: Codec | None = None
         self._rid = self._repaired_rid = 0
@@ -381,7 +212,7 @@ class Simulcast:
         one = self._by_ssrc.get(packet[8:12]) or self._bind(packet, self._repaired_rid)
         return Refusal.RTP_UNKNOWN_LAYER if one is None else one.track.receive_repair(packet, now)
 
-    def _bind(self, packet: bytes, extension: int) -> _LayerTrack | None:
+    def _bind(self, packet: bytes, extension: int) -> LayerTrack | None:
         """Find the layer that a packet of an unknown SSRC names, and remember the SSRC."""
         try:
             payload = payload_offset(packet)
@@ -397,7 +228,7 @@ class Simulcast:
         self._by_ssrc[packet[8:12]] = one
         return one
 
-    def _guess(self, packet: bytes) -> _LayerTrack | None:
+    def _guess(self, packet: bytes) -> LayerTrack | None:
         """Take a packet that names no layer for one of the smallest, if nothing else comes.
 
         A client that offers layers may after all send one picture that names none. It is only a guess: as soon as
@@ -490,7 +321,7 @@ class Simulcast:
         if flowing:
             self._review(self._outlet.now())
 
-    def hand_over(self, sink: Sink, layer: _LayerTrack) -> None:
+    def hand_over(self, sink: Sink, layer: LayerTrack) -> None:
         """A sink begins with a layer, so it gets the one before no more."""
         watching = self._watching[sink]
         before, watching.present = watching.present, layer
@@ -596,14 +427,14 @@ class Simulcast:
             return None  # It will get a smaller one. Until then, losses say whether the path is too slow.
         return left >= STAYS * smallest.needs
 
-    def _present(self, sink: Sink) -> _LayerTrack | None:
+    def _present(self, sink: Sink) -> LayerTrack | None:
         watching = self._watching.get(sink)
         return None if watching is None else watching.present
 
     # Choosing
 
     @property
-    def _tracks(self) -> list[_LayerTrack]:
+    def _tracks(self) -> list[LayerTrack]:
         """The layers, and the one that is made of a part of another one."""
         return self.layers if self._thinned is None else [self._thinned, *self.layers]
 
@@ -613,7 +444,7 @@ class Simulcast:
         return self._thinned is not None and self._thinned.leaves_out
 
     @property
-    def _choices(self) -> list[_LayerTrack]:
+    def _choices(self) -> list[LayerTrack]:
         """What a viewer can get, the smallest first."""
         return self._tracks if self._is_thinned else self.layers
 
@@ -680,7 +511,7 @@ class Simulcast:
         if self._thinned is not None or self._codec is None or now - self._began < _GATHERING:
             return
         if smallest.greatest and smallest.comes(now) and smallest.is_temporal:
-            self._thinned = _Thinned(smallest, self._codec, self._outlet, self)
+            self._thinned = ThinnedLayer(smallest, self._codec, self._outlet, self)
 
     def _begin(
         self, watching: _Watching, offered: Sequence[Offered], most: int, budget: float | None, now: float
@@ -774,7 +605,7 @@ class Simulcast:
                 self._publisher.layers_wanted(names)
 
 
-def _names(layers: Iterable[_LayerTrack]) -> frozenset[str]:
+def _names(layers: Iterable[LayerTrack]) -> frozenset[str]:
     return frozenset(one.layer.name for one in layers)
 
 

@@ -267,7 +267,8 @@ def test_a_browser_that_sends_its_best_layer_no_more_does_not_stop_the_picture()
 
 def test_layers_of_few_pictures_a_second_do_not_stop_between_them() -> None:
     world = World()
-    sink = world.sink(PictureSize.MEDIUM)  # Of each picture, this layer comes last.
+    # In each thirtieth of a second, the packets of this layer come after those of the others.
+    sink = world.sink(PictureSize.MEDIUM)
     world.run(1)
     for _ in range(12):
         world.run(1 / 30)
